@@ -1,0 +1,365 @@
+"""Studies: a question, the data it needs, and the composition that answers it.
+
+A study is a folder ``analyses/<name>/`` with three files: ``study.toml`` (title, question, data
+set, published figures), ``study.py`` (a function ``run(job)`` that returns an
+``xarray.DataTree`` of results) and ``README.md``. This file finds studies, runs them, and writes
+what they found: the result, one page, the figures as JSON and the scores as a table.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import logging
+import math
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ._names import lookup
+from ._shipped_paths import shipped
+from .exceptions import IntegrityError, ResumeError
+
+if TYPE_CHECKING:
+    import xarray
+
+log = logging.getLogger("neurodecode")
+
+RESULT = "result.zarr"
+PAGE = "report.html"
+FIGURES = "figures.json"
+TABLE = "scores.csv"
+
+
+@dataclass(frozen=True)
+class Study:
+    """What ``study.toml`` says of a study.
+
+    ``figures`` maps the name of a figure to its published value and tolerance; ``dataset`` is the
+    name of a recipe in ``datasets/``, None when the study makes its own data.
+    """
+
+    name: str
+    folder: Path
+    title: str
+    question: str
+    dataset: str | None = None
+    also: tuple[str, ...] = ()
+    figures: dict[str, dict[str, float]] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run of a study: where data come from, where results go, and the seed.
+
+    ``data`` is the folder that holds the data sets (not one of them), None for studies that draw
+    their own. ``settings`` are those of ``study.toml`` after overrides.
+    """
+
+    study: Study
+    data: Path | None
+    out: Path
+    seed: int = 0
+    dry_run: bool = False
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    def store(self, name: str) -> Path:
+        """Folder of finished blocks for ``cross_validate(store=...)``: what makes the run resumable."""
+        return self.out / "blocks" / name
+
+    def figure(self, name: str, found: float, **planted: float | None) -> dict[str, Any]:
+        """A figure with the published value of ``study.toml`` beside it, where there is one."""
+        from .evaluation.result import figure
+
+        return figure(name, found, **planted, **self.study.figures.get(name, {}))
+
+
+def read_study(folder: str | Path) -> Study:
+    """Read ``study.toml`` of one study folder.
+
+    Raises
+    ------
+    ValueError : the file lacks a title or a question.
+    FileNotFoundError : the folder is not a study.
+    """
+    folder = Path(folder)
+    path = folder / "study.toml"
+    if not path.is_file():
+        raise FileNotFoundError(f"{folder} is not a study: it has no study.toml")
+    said = tomllib.loads(path.read_text(encoding="utf-8"))
+    missing = [key for key in ("title", "question") if not said.get(key)]
+    if missing:
+        raise ValueError(f"{folder.name}/study.toml lacks {' and '.join(missing)}")
+    figures = {
+        row["name"]: {key: row[key] for key in ("published", "tolerance") if key in row}
+        for row in said.get("figure", [])
+    }
+    return Study(
+        name=folder.name,
+        folder=folder,
+        title=said["title"],
+        question=said["question"],
+        dataset=said.get("dataset") or None,
+        also=tuple(said.get("also", ())),
+        figures=figures,
+        settings=dict(said.get("settings", {})),
+    )
+
+
+def studies() -> dict[str, Study]:
+    """Every study that ships with neurodecode, by name.
+
+    Examples
+    --------
+    >>> "demo" in studies()
+    True
+    """
+    root = shipped("analyses")
+    folders = sorted(path.parent for path in root.glob("*/study.toml"))
+    return {folder.name: read_study(folder) for folder in folders}
+
+
+def find_study(name: str | Path) -> Study:
+    """A shipped study by name, or any folder that holds a ``study.toml``."""
+    path = Path(name)
+    if (path / "study.toml").is_file():
+        return read_study(path.resolve())
+    return lookup(studies(), str(name), "study")
+
+
+def run_study(
+    name: str | Path,
+    *,
+    data: str | Path | None = None,
+    out: str | Path | None = None,
+    seed: int = 0,
+    dry_run: bool = False,
+    settings: dict[str, Any] | None = None,
+) -> xarray.DataTree:
+    """Run a study, write its result, page, figures and table into ``out``, and return the result.
+
+    Parameters
+    ----------
+    name : a shipped study, or a folder with ``study.toml`` and ``study.py``.
+    data : folder that holds the data sets; None looks at ``NEURODECODE_DATA`` and its usual places.
+    out : folder to write to; ``results/<name>`` when None. A dry run writes to ``<out>/dry-run``.
+    seed : every random draw of the study follows from it.
+    dry_run : check the data and go through every step at a size that takes seconds.
+    settings : overrides of the ``[settings]`` table of ``study.toml``.
+
+    Returns
+    -------
+    The result as an ``xarray.DataTree``; ``attrs["figures"]`` lists what was found.
+
+    Raises
+    ------
+    IntegrityError : files of the data set are missing; the message names them.
+    ResumeError : ``out`` holds blocks of another job.
+    """
+    study = find_study(name)
+    unknown = sorted(set(settings or {}) - set(study.settings))
+    if unknown:
+        raise ValueError(
+            f"study {study.name!r} has no setting {', '.join(map(repr, unknown))}; "
+            f"it has {', '.join(sorted(study.settings)) or 'none'}"
+        )
+    folder = Path(out) if out is not None else Path("results") / study.name
+    folder = folder / "dry-run" if dry_run else folder
+    job = Job(study, _data_root(study, data), folder, int(seed), dry_run, {**study.settings, **(settings or {})})
+    _claim(job)
+    tree = _load(study).run(job)
+    tree = _complete(tree, job)
+    write_result(tree, folder)
+    return tree
+
+
+def write_result(tree: xarray.DataTree, folder: str | Path) -> None:
+    """Write ``result.zarr``, ``report.html``, ``figures.json``, ``scores.csv`` and maps into ``folder``."""
+    from .reporting import brains, page, tables
+    from .representation import save
+    from .representation.store import write_atomic
+
+    folder = Path(folder)
+    save(tree, folder / RESULT)
+    figures = [_finite(row) for row in tree.attrs.get("figures", [])]
+    write_atomic(folder / FIGURES, (json.dumps(figures, indent=1) + "\n").encode())
+    tables.to_csv(tree, folder / TABLE)
+    for node in tree.children.values():
+        if brains.has_geometry(node.to_dataset()):
+            brains.to_nifti(node.to_dataset(), "score", folder / "maps" / f"{node.name}_score.nii.gz")
+    page(tree, folder / PAGE)
+
+
+def open_result(path: str | Path) -> xarray.DataTree:
+    """The result in a folder that a study wrote, or in a saved result itself."""
+    import xarray
+
+    from .representation import load
+
+    path = Path(path)
+    if (path / RESULT).exists():
+        path = path / RESULT
+    if not path.exists():
+        raise FileNotFoundError(f"{path.name}: no result is there; expected {RESULT} or a folder that holds one")
+    found = load(path)
+    if isinstance(found, xarray.Dataset):
+        return xarray.DataTree.from_dict({"/": xarray.Dataset(attrs=dict(found.attrs)), "/result": found})
+    if not isinstance(found, xarray.DataTree):
+        raise IntegrityError(f"{path.name} holds a {type(found).__name__}, not a result; results are Datasets or DataTrees")
+    return found
+
+
+def rerun(
+    result: str | Path, *, data: str | Path | None = None, out: str | Path | None = None
+) -> list[dict[str, Any]]:
+    """Repeat the study that made a result and set every figure beside the stored one.
+
+    Returns a list of ``{"name", "stored", "found", "same"}``; ``same`` is exact equality of the
+    two numbers (two missing numbers are the same).
+    """
+    stored = open_result(result)
+    attrs = stored.attrs
+    if "study" not in attrs:
+        raise ResumeError("this result was not made by a study, so there is no command that repeats it")
+    where = Path(out) if out is not None else Path(str(result).rstrip("/")).parent / (Path(result).stem + "-rerun")
+    again = run_study(
+        attrs["study"],
+        data=data,
+        out=where,
+        seed=int(attrs["seed"]),
+        dry_run=bool(attrs.get("dry_run", False)),
+        settings=attrs.get("settings") or None,
+    )
+    found = {row["name"]: row["found"] for row in again.attrs["figures"]}
+    return [
+        {
+            "name": row["name"],
+            "stored": row["found"],
+            "found": found.get(row["name"]),
+            "same": _same(row["found"], found.get(row["name"])),
+        }
+        for row in attrs["figures"]
+    ]
+
+
+def figure_lines(figures: list[dict[str, Any]]) -> Iterator[str]:
+    """The figures of a study as aligned text, one line each, with planted or published beside found.
+
+    Examples
+    --------
+    >>> print(*figure_lines([{"name": "lag (s)", "found": 4.0, "planted": 4.0, "low": 3.5, "high": 4.5}]), sep="\\n")
+    figure   found  expected
+    lag (s)  4.000  planted 4.000, interval 3.500 to 4.500: inside
+    """
+    rows = [(row["name"], _number(row["found"]), _expected(row)) for row in figures]
+    width = max([len(name) for name, _, _ in rows] + [len("figure")])
+    digits = max([len(found) for _, found, _ in rows] + [len("found")])
+    yield f"{'figure':{width}}  {'found':>{digits}}  expected"
+    for name, found, expected in rows:
+        yield f"{name:{width}}  {found:>{digits}}  {expected}".rstrip()
+
+
+def _expected(row: dict[str, Any]) -> str:
+    found = row.get("found")
+    missing = found is None or math.isnan(found)
+    if row.get("planted") is not None:
+        text = f"planted {_number(row['planted'])}"
+        if row.get("low") is None:
+            return text
+        inside = not missing and row["low"] <= found <= row["high"]
+        return f"{text}, interval {_number(row['low'])} to {_number(row['high'])}: {'inside' if inside else 'OUTSIDE'}"
+    if row.get("published") is not None:
+        text = f"published {_number(row['published'])}"
+        if row.get("tolerance") is None:
+            return text
+        # Published values have two decimals, so the comparison allows for half of the last one.
+        reached = not missing and abs(found - row["published"]) <= row["tolerance"] + 1e-9
+        return f"{text} ± {_number(row['tolerance'])}: {'reached' if reached else 'NOT REACHED'}"
+    return ""
+
+
+def _number(value: float | None) -> str:
+    return "n/a" if value is None or math.isnan(value) else f"{value:.3f}"
+
+
+def _same(a: float | None, b: float | None) -> bool:
+    missing = [value is None or math.isnan(value) for value in (a, b)]
+    return all(missing) or (not any(missing) and a == b)
+
+
+def _finite(row: dict[str, Any]) -> dict[str, Any]:
+    return {key: None if isinstance(value, float) and not math.isfinite(value) else value for key, value in row.items()}
+
+
+def _data_root(study: Study, data: str | Path | None) -> Path | None:
+    """The folder that holds the study's data, checked against the recipes it names."""
+    if study.dataset is None:
+        return Path(data) if data is not None else None
+    from .sources.recipes import default_root, open_recipe
+
+    if data is not None and not Path(data).is_dir():
+        raise FileNotFoundError(
+            f"--data {data}: there is no such folder. Give the folder that holds {study.dataset}/, "
+            "or set NEURODECODE_DATA to it."
+        )
+    root = Path(data) if data is not None else default_root()
+    for name in (study.dataset, *study.also):
+        open_recipe(name, root=root).require_files()
+    return root
+
+
+def _load(study: Study) -> Any:
+    path = study.folder / "study.py"
+    spec = importlib.util.spec_from_file_location(f"neurodecode_study_{study.name}", path)
+    if spec is None or spec.loader is None or not path.is_file():
+        raise FileNotFoundError(f"study {study.name!r} has no study.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    if not callable(getattr(module, "run", None)):
+        raise ValueError(f"{study.name}/study.py defines no function run(job)")
+    return module
+
+
+def _claim(job: Job) -> None:
+    """Write down whose folder this is; refuse one that holds another study, seed or settings."""
+    from .representation.store import write_atomic
+
+    mine = {"study": job.study.name, "seed": job.seed, "settings": job.settings}
+    path = job.out / "job.json"
+    if path.is_file():
+        theirs = json.loads(path.read_text(encoding="utf-8"))
+        if theirs != json.loads(json.dumps(mine)):
+            differ = ", ".join(
+                f"{key} {theirs.get(key)!r} there, {mine[key]!r} now" for key in mine if theirs.get(key) != mine[key]
+            )
+            raise ResumeError(f"{job.out.name}/ holds another job ({differ}); name another folder with --out")
+        log.info("continuing in %s: finished blocks are kept", job.out.name)
+    job.out.mkdir(parents=True, exist_ok=True)
+    write_atomic(path, json.dumps(mine, indent=1).encode())
+
+
+def _complete(tree: xarray.DataTree, job: Job) -> xarray.DataTree:
+    """Add what every study result says: who made it, with what, and the command that repeats it."""
+    study = job.study
+    figures = [{**row, **study.figures.get(row["name"], {})} for row in tree.attrs.get("figures", [])]
+    lost = [name for name in study.figures if name not in {row["name"] for row in figures}]
+    if lost and not job.dry_run:
+        raise ValueError(f"study {study.name!r} did not report {', '.join(lost)}, which study.toml promises")
+    data = ' --data "$NEURODECODE_DATA"' if study.dataset else ""
+    verb = "demo" if study.name == "demo" else f"run {study.name}"
+    command = f"neurodecode {verb}{data} --out results/{study.name} --seed {job.seed}"
+    tree.attrs = {
+        "title": study.title,
+        "question": study.question,
+        **tree.attrs,
+        "study": study.name,
+        "seed": job.seed,
+        "settings": job.settings,
+        "dry_run": job.dry_run,
+        "command": command + (" --dry-run" if job.dry_run else ""),
+        "figures": figures,
+    }
+    return tree
