@@ -1,0 +1,176 @@
+"""What every estimator keeps, found by walking the package: scikit-learn's checks and labels in, labels out."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pickle
+import pkgutil
+
+import numpy as np
+import pytest
+import xarray as xr
+from sklearn.base import BaseEstimator, clone, is_classifier, is_regressor
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+import neurodecode
+from neurodecode.exceptions import AlignmentError, DegenerateDataError
+from neurodecode.representation import as_representation
+
+# Estimators whose constructor needs arguments; everything else is built with none.
+MAKE = {
+    "Labelled": lambda cls: cls(StandardScaler()),
+    "Delays": lambda cls: cls([0.0, 2.0], by=None, tr=2.0),
+    "Ridge": lambda cls: cls(alphas=[0.1, 1.0, 10.0], cv=3),
+}
+
+
+def classes() -> list[type]:
+    found = []
+    for module in pkgutil.walk_packages(neurodecode.__path__, "neurodecode."):
+        if "_shipped" in module.name:
+            continue
+        loaded = importlib.import_module(module.name)
+        for name, thing in vars(loaded).items():
+            mine = inspect.isclass(thing) and issubclass(thing, BaseEstimator) and thing.__module__ == module.name
+            if mine and not name.startswith("_"):
+                found.append(thing)
+    return sorted(found, key=lambda cls: cls.__name__)
+
+
+CLASSES = classes()
+
+
+def make(cls: type) -> BaseEstimator:
+    return MAKE[cls.__name__](cls) if cls.__name__ in MAKE else cls()
+
+
+@parametrize_with_checks([make(cls) for cls in CLASSES])
+@pytest.mark.filterwarnings("ignore::neurodecode.exceptions.NeurodecodeWarning")
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
+def test_scikit_learn(estimator, check):
+    check(estimator)
+
+
+WORLDS = {"brain": dict(kind="fmri", samples="trial", units="roi"), "network": dict(kind="network", samples="stimulus", units="layer")}
+
+
+def world(name: str, seed: int = 0, n: int = 30, dtype: type = np.float64):
+    """A labelled X and what is to be learnt from it, as a recording or as activations."""
+    rng = np.random.default_rng(seed)
+    said = WORLDS[name]
+    stimulus = [f"{said['samples']}-{i:02d}" for i in rng.permutation(n)]
+    run = np.repeat([1, 2, 3], n // 3)
+    sample = {"run": run, "onset": np.tile(np.arange(n // 3) * 2.0, 3), "category": np.tile(["a", "b"], n // 2)}
+    X = as_representation(
+        rng.normal(size=(n, 6)).astype(dtype), stimulus=stimulus, kind=said["kind"],
+        unit={said["units"]: list("uuvvww")}, sample=sample, attrs={"tr": 2.0},
+    )  # fmt: skip
+    weights = rng.normal(size=(6, 4))
+    Y = as_representation(
+        (X.values @ weights + 0.1 * rng.normal(size=(n, 4))).astype(dtype), stimulus=stimulus, kind="fmri",
+        unit={"roi": list("ppqq")}, sample={"run": run},
+    )  # fmt: skip
+    return X, Y
+
+
+def target(estimator, X, Y):
+    return X["category"] if is_classifier(estimator) else Y
+
+
+def answer(estimator, X):
+    return estimator.predict(X) if hasattr(estimator, "predict") else estimator.transform(X)
+
+
+@pytest.fixture(autouse=True)
+def _grid_edges_are_not_the_point(request):
+    if "test_scikit_learn" not in request.node.name:
+        request.node.add_marker(pytest.mark.filterwarnings("ignore::neurodecode.exceptions.NeurodecodeWarning"))
+
+
+@pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
+@pytest.mark.parametrize("where", WORLDS)
+class TestLabels:
+    def test_labels_in_labels_out(self, cls, where):
+        X, Y = world(where)
+        estimator = make(cls).fit(X, target(make(cls), X, Y))
+        got = answer(estimator, X[:12])
+        assert isinstance(got, xr.DataArray)
+        np.testing.assert_array_equal(got["stimulus"].values, X["stimulus"].values[:12])
+        if is_regressor(estimator):
+            np.testing.assert_array_equal(got["roi"].values, Y["roi"].values)
+
+    def test_plain_in_plain_out(self, cls, where):
+        X, Y = world(where)
+        y = target(make(cls), X, Y)
+        got = answer(make(cls).fit(X.values, y.values), X.values[:12])
+        assert isinstance(got, np.ndarray)
+        assert not isinstance(got, xr.DataArray)
+
+    def test_labels_change_no_number(self, cls, where):
+        X, Y = world(where)
+        if cls.__name__ == "Delays":
+            X = X.isel(sample=slice(0, 10))
+            Y = Y.isel(sample=slice(0, 10))
+        y = target(make(cls), X, Y)
+        labelled = answer(make(cls).fit(X, y), X)
+        plain = answer(make(cls).fit(X.values, y.values), X.values)
+        np.testing.assert_array_equal(np.asarray(labelled), plain)
+
+    def test_samples_in_another_order_are_refused(self, cls, where):
+        X, Y = world(where)
+        y = target(make(cls), X, Y)
+        if not hasattr(cls, "predict"):
+            pytest.skip("learns from one array only")
+        order = np.random.default_rng(1).permutation(X.sizes["sample"])
+        with pytest.raises(AlignmentError, match="match"):
+            make(cls).fit(X[order], y)
+        make(cls).fit(X[order], y[order])
+
+    def test_inputs_are_left_as_they_were(self, cls, where):
+        X, Y = world(where)
+        y = target(make(cls), X, Y)
+        before = X.copy(deep=True), y.copy(deep=True)
+        estimator = make(cls).fit(X, y)
+        answer(estimator, X)
+        xr.testing.assert_identical(X, before[0])
+        xr.testing.assert_identical(y, before[1])
+
+    def test_same_call_same_answer_and_pickles(self, cls, where):
+        X, Y = world(where)
+        estimator = make(cls)
+        y = target(estimator, X, Y)
+        first = answer(estimator.fit(X, y), X)
+        xr.testing.assert_identical(first, answer(clone(estimator).fit(X, y), X))
+        xr.testing.assert_identical(first, answer(pickle.loads(pickle.dumps(estimator)), X))
+
+    def test_missing_values_are_refused(self, cls, where):
+        X, Y = world(where)
+        broken = X.copy(deep=True)
+        broken[3, 2] = np.nan
+        estimator = make(cls)
+        if not hasattr(cls, "predict"):
+            pytest.skip("a transformer passes on what its own estimator accepts")
+        with pytest.raises(DegenerateDataError, match=str(X["stimulus"].values[3])):
+            estimator.fit(broken, target(estimator, X, Y))
+
+    def test_float32_stays_float32(self, cls, where):
+        X, Y = world(where, dtype=np.float32)
+        estimator = make(cls)
+        got = answer(estimator.fit(X, target(estimator, X, Y)), X)
+        if got.dtype.kind == "f":
+            assert got.dtype == np.float32
+
+
+@pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
+def test_set_params_equals_constructing(cls):
+    estimator = make(cls)
+    again = clone(estimator).set_params(**estimator.get_params(deep=False))
+    assert repr(again) == repr(estimator)
+    arguments = [p for p in inspect.signature(cls.__init__).parameters if p != "self"]
+    assert len(arguments) <= 8, "over eight constructor arguments is a sign of two estimators"
+
+
+def test_the_walk_finds_what_is_there():
+    assert {"Ridge", "LinearClassifier", "Delays", "Labelled"} <= {cls.__name__ for cls in CLASSES}

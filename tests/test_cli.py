@@ -1,0 +1,213 @@
+"""The command line as a person meets it: what it prints, what it leaves, how it fails and how it continues."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+TOML = """
+title = "A small study"
+question = "Does the planted signal reach the second area?"
+
+[[figure]]
+name = "planted area r"
+published = 0.9
+tolerance = 0.2
+
+[settings]
+n_units = 8
+"""
+
+STUDY = """
+import os, time
+import numpy as np
+from neurodecode.evaluation import SplitBy, cross_validate
+from neurodecode.evaluation.result import study_tree
+from neurodecode.linear import Ridge
+from neurodecode.representation import as_representation
+
+class Slow(Ridge):
+    def fit(self, X, y):
+        log = os.environ.get("FIT_LOG")
+        if log:
+            with open(log, "a") as f:
+                f.write("fit\\n")
+        time.sleep(float(os.environ.get("FIT_SECONDS", "0")))
+        return super().fit(X, y)
+
+def run(job):
+    rng = np.random.default_rng(job.seed)
+    n, units = 60, job.settings["n_units"]
+    said = dict(stimulus=[f"s{i}" for i in range(n)], sample={"run": np.repeat(np.arange(6), n // 6)})
+    x = rng.normal(size=(n, 3))
+    y = rng.normal(size=(n, units))
+    y[:, units // 2:] = x @ rng.normal(size=(3, units - units // 2)) + 0.05 * y[:, units // 2:]
+    X = as_representation(x, kind="features", unit={"space": ["a", "b", "c"]}, **said)
+    Y = as_representation(y, kind="fmri", unit={"roi": ["null"] * (units // 2) + ["planted"] * (units // 2)}, **said)
+    result = cross_validate(Slow(alphas=[0.1, 1.0, 10.0], cv=3), X, Y, SplitBy("run"), score="r", pool="predictions",
+                            random_state=job.seed, store=job.store("main"))
+    means = result["score"].groupby("roi").mean()
+    figures = [job.figure(f"{roi} area r", float(means.sel(roi=roi))) for roi in ("planted", "null")]
+    return study_tree({"main": result}, question=job.study.question, answer="It does.", figures=figures)
+"""
+
+
+@pytest.fixture
+def study(tmp_path):
+    folder = tmp_path / "small study"
+    folder.mkdir()
+    (folder / "study.toml").write_text(TOML)
+    (folder / "study.py").write_text(STUDY)
+    (folder / "README.md").write_text("# A small study\n")
+    return folder
+
+
+def start(*words, cwd, **environment):
+    return subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-m", "neurodecode.cli", *map(str, words)],
+        cwd=cwd, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
+    )  # fmt: skip
+
+
+def call(*words, cwd, **environment):
+    process = start(*words, cwd=cwd, **environment)
+    out, err = process.communicate(timeout=300)
+    return process.returncode, out, err
+
+
+def found(folder: Path) -> dict[str, float]:
+    return {row["name"]: row["found"] for row in json.loads((folder / "figures.json").read_text())}
+
+
+def test_help_names_every_command(tmp_path):
+    code, out, _ = call("--help", cwd=tmp_path)
+    assert code == 0
+    for command in ("demo", "list", "run", "rerun", "report", "verify", "data"):
+        assert command in out
+
+
+def test_a_study_prints_its_figures_and_writes_what_it_found(study, tmp_path):
+    code, out, err = call("run", study, "--out", tmp_path / "found", cwd=tmp_path)
+    assert code == 0, err
+    figures = found(tmp_path / "found")
+    assert figures["planted area r"] > 0.9
+    assert abs(figures["null area r"]) < 0.5
+    assert f"{figures['planted area r']:.3f}" in out and "published 0.900 ± 0.200: reached" in out
+    rows = json.loads((tmp_path / "found" / "figures.json").read_text())
+    assert all({"name", "planted", "found", "low", "high"} <= set(row) for row in rows)
+    page = (tmp_path / "found" / "report.html").read_text()
+    assert "Does the planted signal reach the second area?" in page and 'id="leakage"' in page
+    assert str(tmp_path) not in page
+    assert (tmp_path / "found" / "scores.csv").read_text().count("\n") > 8
+
+
+def test_report_rerun_and_verify(study, tmp_path):
+    first = tmp_path / "first"
+    assert call("run", study, "--out", first, cwd=tmp_path)[0] == 0
+    page = (first / "report.html").read_text()
+    (first / "report.html").unlink()
+    assert call("report", first, cwd=tmp_path)[0] == 0
+    assert (first / "report.html").read_text() == page, "a report reads the result and computes nothing"
+    code, out, _ = call("verify", first, cwd=tmp_path)
+    assert code == 0 and "0 problems" in out
+    chunk = max((path for path in (first / "result.zarr").rglob("c/*") if path.is_file()), key=lambda p: p.stat().st_size)
+    content = bytearray(chunk.read_bytes())
+    content[len(content) // 2] ^= 1
+    chunk.write_bytes(bytes(content))
+    code, out, _ = call("verify", first, cwd=tmp_path)
+    assert code == 1 and "1 problems" in out
+    code, _, err = call("report", first, cwd=tmp_path)
+    assert code == 1 and "Traceback" not in err
+
+
+def test_rerun_compares_every_figure(study, tmp_path):
+    from neurodecode import studies
+
+    tree = studies.run_study(study, out=tmp_path / "first")
+    tree.attrs["study"] = str(study)
+    studies.write_result(tree, tmp_path / "first")
+    code, out, err = call("rerun", tmp_path / "first", cwd=tmp_path)
+    assert code == 0, err
+    assert "2 of 2 figures are the same" in out
+    tree.attrs["figures"][0]["found"] += 1e-6
+    studies.write_result(tree, tmp_path / "first")
+    code, out, _ = call("rerun", tmp_path / "first", "--out", tmp_path / "third", cwd=tmp_path)
+    assert code == 1 and "DIFFERENT" in out and "1 of 2" in out
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL], ids=["ctrl-c", "kill -9"])
+def test_a_stopped_run_continues_where_it_was(study, tmp_path, how):
+    reference = tmp_path / "reference"
+    assert call("run", study, "--out", reference, cwd=tmp_path)[0] == 0
+    log, folder = tmp_path / "fits", tmp_path / "stopped"
+    process = start("run", study, "--out", folder, cwd=tmp_path, FIT_LOG=str(log), FIT_SECONDS="0.5")
+    deadline = time.monotonic() + 120
+    while not (log.exists() and log.read_text().count("fit") >= 4) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(how)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == (130 if how == signal.SIGINT else -signal.SIGKILL)
+    if how == signal.SIGINT:
+        assert "continues" in err and "Traceback" not in err
+    before = log.read_text().count("fit")
+    assert before < 6, "it was stopped half way"
+    assert call("run", study, "--out", folder, cwd=tmp_path, FIT_LOG=str(log))[0] == 0
+    after = log.read_text().count("fit")
+    assert after <= 6 + 1, "at most the block that was interrupted is done again"
+    assert found(folder) == found(reference)
+
+
+def test_a_folder_of_another_job_is_refused(study, tmp_path):
+    assert call("run", study, "--out", tmp_path / "out", cwd=tmp_path)[0] == 0
+    code, _, err = call("run", study, "--out", tmp_path / "out", "--seed", "5", cwd=tmp_path)
+    assert code == 1 and "seed" in err and "--out" in err
+    assert err.count("\n") <= 2
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["run", "objcts"], "objects"),
+        (["run", "objects", "--data", "no such folder"], "no such folder"),
+        (["report", "nothing here"], "nothing here"),
+        (["verify", "nothing here"], "nothing"),
+        (["data", "check", "haxby_2001"], "haxby2001"),
+        (["rerun", "nothing here"], "nothing here"),
+    ],
+)
+def test_errors_are_one_paragraph(words, expected, tmp_path):
+    code, _, err = call(*words, cwd=tmp_path)
+    assert code == 1
+    assert expected in err and "Traceback" not in err
+    assert len(err) < 700
+
+
+def test_an_unknown_option_is_a_usage_error(tmp_path):
+    code, _, err = call("run", "objects", "--colour", "blue", cwd=tmp_path)
+    assert code == 2 and "--colour" in err
+
+
+def test_debug_shows_the_traceback(tmp_path):
+    code, _, err = call("run", "objcts", "--debug", cwd=tmp_path)
+    assert code == 1 and "Traceback" in err
+
+
+def test_missing_files_of_a_data_set_are_named(tmp_path):
+    (tmp_path / "object2vec_objects").mkdir()
+    code, _, err = call("run", "objects", "--data", tmp_path, cwd=tmp_path)
+    assert code == 1 and "fmri_subj001.npz" in err
+
+
+def test_list_shows_studies_and_data_sets(tmp_path):
+    code, out, err = call("list", "--data", tmp_path, cwd=tmp_path)
+    assert code == 0, err
+    assert "objects" in out and "needs object2vec_objects" in out
+    assert "demo" in out and "ready" in out
