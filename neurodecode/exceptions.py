@@ -58,3 +58,7 @@ class ResumeError(NeurodecodeError, OSError):
 
 class MissingExtraError(NeurodecodeError, ImportError):
     """An optional package is needed for this and is not installed."""
+
+
+class DownloadError(NeurodecodeError, OSError):
+    """A file could not be fetched: no network, no space, no consent, or a server that does not answer."""
