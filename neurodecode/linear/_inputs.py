@@ -1,0 +1,180 @@
+"""What stands at the door of every linear estimator: shapes, dtypes, values, and the names that messages use."""
+
+from __future__ import annotations
+
+import mmap
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from sklearn.utils.validation import validate_data
+
+from ..compute.batching import batches
+from ..exceptions import AlignmentError, DegenerateDataError
+from ..representation import plain
+
+NAMES_SHOWN = 5
+NAMING = ("unit_name", "space", "layer", "model", "roi", "hemi", "channel", "vertex", "voxel", "token", "delay")
+
+
+def matrix(X: Any, what: str = "X") -> Any:
+    """The values of a labelled ``X``, which must be sample x unit and nothing more; anything else is passed on."""
+    if not isinstance(X, xr.DataArray):
+        return X
+    if X.dims != ("sample", "unit"):
+        raise AlignmentError(
+            f"{what} has the dimensions {X.dims}; expected ('sample', 'unit'). Transpose it, take one time or token, "
+            "or stack the others into unit."
+        )
+    return plain(X)
+
+
+def features(
+    estimator: Any, X: Any, *, also: np.ndarray | None = None, reset: bool = True, samples: int = 2
+) -> np.ndarray:
+    """Checked features as float32 or float64 (samples, features), finite; without a copy where none is needed.
+
+    ``also`` is what they will be multiplied with: the dtype serves both. ``reset`` False: compare with ``fit``.
+    """
+    who = type(estimator).__name__
+    values = matrix(X)
+    dtype = np.dtype(np.float64)
+    if isinstance(values, np.ndarray):
+        check_counts(values.shape, who, samples=samples)
+        dtype = working_dtype(values) if also is None else working_dtype(values, also)
+    x = validate_data(estimator, values, dtype=dtype, ensure_all_finite=False, reset=reset)
+    check_counts(x.shape, who, samples=samples)
+    check_finite(x, X, "X", who)
+    return x
+
+
+def targets(y: Any, estimator: str) -> np.ndarray:
+    """Real numbers as (samples,) or (samples, targets), not yet read: a memory map stays one."""
+    if y is None:
+        raise ValueError(f"{estimator} requires y to be passed, but the target y is None.")
+    if isinstance(y, xr.DataArray) and y.dims not in (("sample",), ("sample", "unit")):
+        raise AlignmentError(f"y has the dimensions {y.dims}; expected ('sample', 'unit') or ('sample',).")
+    values = plain(y) if isinstance(y, xr.DataArray) else y if isinstance(y, np.ndarray) else np.asarray(y)
+    if values.dtype.kind == "c":
+        raise ValueError(
+            f"Complex data not supported: y is {values.dtype}. Take its real and imaginary part as targets."
+        )
+    if values.dtype.kind not in "fiub":
+        try:
+            values = values.astype(np.float64)
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f"y is {values.dtype}; {estimator} predicts numbers. Use LinearClassifier for classes."
+            ) from error
+    if values.ndim not in (1, 2):
+        raise ValueError(f"y has {values.ndim} dimensions; expected (samples, targets) or (samples,).")
+    return values
+
+
+def check_counts(shape: tuple[int, ...], estimator: str, *, samples: int = 2, what: str = "feature") -> None:
+    """Refuse too few samples and no columns, naming the minimum."""
+    if len(shape) != 2:
+        return
+    for count, least, thing in ((shape[0], samples, "sample"), (shape[1], 1, what)):
+        if count < least:
+            raise DegenerateDataError(
+                f"Found array with {count} {thing}(s) (shape={shape}) while a minimum of {least} is required by "
+                f"{estimator}."
+            )
+
+
+def working_dtype(*arrays: np.ndarray) -> np.dtype:
+    """Float32 where every array is float32 or half precision, float64 otherwise (integers, mixtures, byte-swapped)."""
+    small = all(array.dtype.kind == "f" and array.dtype.itemsize <= 4 for array in arrays)
+    return np.dtype(np.float32 if small else np.float64)
+
+
+def check_finite(values: np.ndarray, labelled: Any, what: str, estimator: str) -> None:
+    """Raise DegenerateDataError with the count and the first places when a value is NaN or infinite."""
+    if values.dtype.kind != "f":
+        return
+    with np.errstate(over="ignore", invalid="ignore"):
+        if np.isfinite(values.sum()):
+            return
+    table = values.reshape(len(values), -1)
+    nans = infinities = 0
+    places: list[tuple[int, int]] = []
+    for rows in batches(len(table), max(1, (1 << 22) // max(1, table.shape[1]))):
+        bad = ~np.isfinite(table[rows])
+        if not bad.any():
+            continue
+        missing = int(np.isnan(table[rows]).sum())
+        nans += missing
+        infinities += int(bad.sum()) - missing
+        if len(places) < NAMES_SHOWN:
+            found = np.argwhere(bad)[: NAMES_SHOWN - len(places)]
+            places += [(rows.start + int(i), int(j)) for i, j in found]
+    if nans + infinities == 0:
+        return
+    shown = "; ".join(f"sample {name(labelled, 'sample', i)}, unit {name(labelled, 'unit', j)}" for i, j in places)
+    raise DegenerateDataError(
+        f"Input {what} contains NaN or infinity: {nans} NaN and {infinities} infinite of {values.size} values came to "
+        f"{estimator}, the first at {shown}. Drop or mend them first "
+        "(as_representation(..., nan_policy='drop_targets') masks whole units)."
+    )
+
+
+def name(labelled: Any, dim: str, position: int) -> str:
+    """How a message calls one sample or unit: by its labels where there are any, else by its position."""
+    if not isinstance(labelled, xr.DataArray) or dim not in labelled.dims:
+        return str(position)
+    wanted = ("stimulus",) if dim == "sample" else NAMING
+    known = [coord for coord in wanted if coord in labelled.coords and labelled.coords[coord].dims == (dim,)]
+    if not known:
+        return str(position)
+    said = [str(labelled.coords[coord].values[position]) for coord in known]
+    if dim == "sample":
+        return repr(said[0])
+    return f"{position} (" + ", ".join(f"{coord} {value}" for coord, value in zip(known, said)) + ")"
+
+
+def names(labelled: Any, dim: str, positions: np.ndarray) -> str:
+    """The first few names, and how many more there are."""
+    shown = ", ".join(name(labelled, dim, int(position)) for position in positions[:NAMES_SHOWN])
+    more = len(positions) - NAMES_SHOWN
+    return shown + (f" and {more:,} more" if more > 0 else "")
+
+
+def constant(x: np.ndarray) -> np.ndarray:
+    """Boolean, one a column: it holds a single value."""
+    return x.max(axis=0) == x.min(axis=0)
+
+
+def repeated(x: np.ndarray, among: np.ndarray) -> np.ndarray:
+    """Positions of columns that repeat an earlier one of ``among`` exactly."""
+    seen: dict[int, int] = {}
+    found = []
+    for some in batches(len(among), 256):
+        rows = np.ascontiguousarray(x[:, among[some]].T)
+        for position, row in zip(among[some], rows):
+            first = seen.setdefault(hash(row.tobytes()), int(position))
+            if first != position and np.array_equal(x[:, first], row):
+                found.append(int(position))
+    return np.asarray(found, dtype=int)
+
+
+def over_samples(values: np.ndarray, X: Any, units: dict[str, Any] | None = None, label: Any = None) -> Any:
+    """Values with the sample labels of ``X`` where it has any: (samples,), or (samples, units) with theirs."""
+    if not isinstance(X, xr.DataArray):
+        return values
+    coords: dict[str, Any] = {
+        key: ("sample", coord.values) for key, coord in X.coords.items() if coord.dims == ("sample",)
+    }
+    coords |= {key: ("unit", np.asarray(entries)) for key, entries in (units or {}).items()}
+    return xr.DataArray(values, dims=("sample", "unit")[: values.ndim], coords=coords, name=label)
+
+
+def forget_pages(values: np.ndarray) -> None:
+    """Give back the memory of the part of a read-only memory map that has been read; other arrays are left alone."""
+    owner: Any = values
+    read_only = False
+    while isinstance(owner, np.ndarray):
+        read_only = read_only or (isinstance(owner, np.memmap) and owner.mode == "r")
+        owner = owner.base
+    if read_only and isinstance(owner, mmap.mmap) and hasattr(owner, "madvise"):
+        owner.madvise(mmap.MADV_DONTNEED)

@@ -1,0 +1,319 @@
+"""Ridge regression with a penalty of its own for every target."""
+
+from __future__ import annotations
+
+import numbers
+import warnings
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+import xarray as xr
+from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
+from sklearn.model_selection import KFold, check_cv
+from sklearn.utils.validation import check_consistent_length, check_is_fitted
+
+from ..compute.batching import batches
+from ..compute.device import resolve
+from ..compute.linalg import choose_solver, factorise, factorise_fold, path_r2, spectral_weights
+from ..exceptions import DegenerateDataError, LeakageError, NeurodecodeWarning
+from ..representation import Labels, check_same_samples, check_same_units, labelled
+from . import _inputs
+from ._capacity import Job, plan
+
+DEFAULT_ALPHAS = tuple(10.0**power for power in range(-2, 9))
+EDGE_SHARE = 0.05
+Folds = list[tuple[np.ndarray, np.ndarray]]
+
+
+class Ridge(MultiOutputMixin, RegressorMixin, BaseEstimator):
+    r"""Linear regression with an L2 penalty, chosen for each target by cross-validation.
+
+    For every target t (a voxel, a sensor, a network unit, a latent), with centred X and y,
+
+        w_t = argmin ||X w - y_t||^2 + alpha_t ||w||^2 = (X'X + alpha_t I)^-1 X' y_t
+
+    and alpha_t is the penalty with the highest R2, averaged over the folds of ``cv``; ties go to the larger penalty.
+    One factorisation a fold serves all penalties and all targets: the thin SVD of X where there are at least
+    as many samples as features (primal), the eigenvectors of XX' otherwise (dual).
+
+    Features are centred, not scaled: a feature in large units is penalised less. Put
+    ``Labelled(StandardScaler())`` before it in a pipeline where the units are not meant to matter.
+
+    Parameters
+    ----------
+    alphas : sequence of penalties, 0 or more, or one number: then nothing is chosen.
+    cv : folds inside the training samples that choose the penalty. An integer: that many contiguous folds in the
+        order of the samples, which keeps neighbours in time together and never depends on chance; samples that
+        are sorted by class need ``KFold(5, shuffle=True, random_state=0)`` instead. A splitter with
+        ``split(X, y)``, such as ``SplitBy("run")``, gets the labelled X. A list of (train, test) positions.
+    fit_intercept : centre X and y with training means and add the intercept back.
+    shared_alpha : False: a penalty per target. True: one for all, the best mean R2 over targets.
+    solver : ``"auto"`` (by shape), ``"primal"`` or ``"dual"``; both give the same weights.
+    max_memory : bytes that ``fit`` may take beyond the arrays it is given; None: the memory of the machine. The
+        peak is predicted before anything is allocated. Targets are walked in blocks, and a ``numpy.memmap``
+        is read a block at a time.
+    device : torch device for the algebra, such as ``"cuda"``; None: the CPU. A device that is not there raises.
+
+    Attributes
+    ----------
+    alpha_ : (targets,) the penalty of each target.
+    coef_ : (features, targets) in units of target per unit of feature; float32 where X and y both are (half precision
+        counts as float32), else float64.
+    intercept_ : (targets,).
+    best_score_ : (targets,) mean R2 over the folds at ``alpha_``; NaN for a constant target and for a single penalty.
+    solver_ : ``"primal"`` or ``"dual"``, as used for the final fit.
+    n_features_in_ : number of features.
+
+    Raises
+    ------
+    AlignmentError : X and y carry labels of different samples; ``predict`` got other features than ``fit``.
+    DegenerateDataError : NaN or infinite values, fewer than 2 samples, no feature, no target, fewer samples than folds.
+    CapacityError : the predicted peak is above ``max_memory``.
+
+    Warns
+    -----
+    NeurodecodeWarning : constant or repeated features (kept, with finite weights); the chosen penalty is at an
+        edge of the grid for more than 5 % of the targets that vary.
+
+    Notes
+    -----
+    A constant target is predicted by its constant. Hoerl & Kennard (1970), Technometrics 12, section 3;
+    Hastie, Tibshirani & Friedman (2009), The Elements of Statistical Learning, sections 3.4.1, 7.10 and 18.3.5.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.normal(size=(60, 5))
+    >>> Y = X @ rng.normal(size=(5, 3)) + rng.normal(size=(60, 3))
+    >>> model = Ridge(alphas=[0.01, 0.1, 1, 10, 100]).fit(X, Y)
+    >>> model.alpha_.shape, model.coef_.shape, model.predict(X[:2]).shape
+    ((3,), (5, 3), (2, 3))
+    """
+
+    def __init__(
+        self,
+        alphas: Sequence[float] | float = DEFAULT_ALPHAS,
+        cv: Any = 5,
+        fit_intercept: bool = True,
+        shared_alpha: bool = False,
+        solver: str = "auto",
+        max_memory: float | None = None,
+        device: Any = None,
+    ):
+        self.alphas = alphas
+        self.cv = cv
+        self.fit_intercept = fit_intercept
+        self.shared_alpha = shared_alpha
+        self.solver = solver
+        self.max_memory = max_memory
+        self.device = device
+
+    @property
+    def targets_independent(self) -> bool:
+        """True where every target is fitted as if it were alone, so that permuted targets can stand side by side."""
+        return not self.shared_alpha
+
+    def fit(self, X: Any, y: Any) -> Ridge:
+        """Choose the penalties and fit the weights.
+
+        Parameters
+        ----------
+        X : (samples, features); y : (samples, targets) or (samples,). Labelled or plain.
+
+        Returns
+        -------
+        self
+        """
+        check_same_samples(X, y)
+        device = resolve(self.device)
+        choose_solver(1, 1, self.solver)
+        alphas = _penalties(self.alphas)
+        targets = _inputs.targets(y, "Ridge")
+        x = _inputs.features(self, X, also=targets)
+        check_consistent_length(x, targets)
+        table = targets[:, None] if targets.ndim == 1 else targets
+        _inputs.check_counts(table.shape, "Ridge", what="target")
+        folds = _folds(self.cv, X, y, len(x)) if len(alphas) > 1 else []
+        job = Job(
+            *x.shape, table.shape[1], len(alphas), tuple((len(train), len(test)) for train, test in folds),
+            x.dtype.itemsize, self.solver, converted=not np.may_share_memory(x, _inputs.matrix(X)),
+        )  # fmt: skip
+        steps = plan(job, self.max_memory)
+        _warn_features(x, X, self.fit_intercept)
+        mean = _means(x) if self.fit_intercept else np.zeros_like(x[0])
+        centred = torch.from_numpy(np.subtract(x, mean, order="C")).to(device)
+        blocks = _Targets(table, y, x.dtype, device, steps.block)
+        chosen = np.full(table.shape[1], alphas[0])
+        self.best_score_ = np.full(table.shape[1], np.nan, dtype=x.dtype)
+        if folds:
+            scores = _search(centred, blocks, folds, alphas, self.fit_intercept, self.solver, steps.held)
+            best = np.broadcast_to(scores.mean(1).argmax() if self.shared_alpha else scores.argmax(0), len(chosen))
+            chosen = alphas[best]
+            self.best_score_ = np.where(blocks.constant, np.nan, scores[best, np.arange(len(best))]).astype(x.dtype)
+            _warn_edges(best[~blocks.constant], alphas)
+        self.alpha_ = chosen
+        self.coef_, self.intercept_ = _solve(centred, mean, blocks, chosen, self.fit_intercept, self.solver)
+        self.solver_ = choose_solver(*x.shape, self.solver)
+        self.features_ = Labels.of(X, "unit") if isinstance(X, xr.DataArray) else None
+        self.targets_ = Labels.of(y, "unit") if isinstance(y, xr.DataArray) and y.ndim == 2 else None
+        self.target_attrs_ = dict(y.attrs) if isinstance(y, xr.DataArray) else None
+        self.one_target_ = targets.ndim == 1
+        return self
+
+    def predict(self, X: Any) -> Any:
+        """X W + intercept: (samples, targets), or (samples,) where y was 1-D; labelled where X is.
+
+        Parameters
+        ----------
+        X : (samples, features), the features of ``fit`` in the order of ``fit``.
+        """
+        check_is_fitted(self)
+        if self.features_ is not None:
+            check_same_units(X, self.features_)
+        x = _inputs.features(self, X, also=self.coef_, reset=False, samples=1)
+        found = x @ self.coef_ + self.intercept_
+        if self.one_target_:
+            return _inputs.over_samples(found[:, 0], X)
+        return labelled(found, samples_of=X, units=self.targets_, attrs=self.target_attrs_)
+
+
+class _Targets:
+    """Targets read a block of columns at a time, checked on the way; ``constant`` is known after one pass."""
+
+    def __init__(self, values: np.ndarray, y: Any, dtype: np.dtype, device: torch.device, size: int):
+        self.values, self.y, self.dtype, self.device, self.size = values, y, dtype, device, size
+        self.constant = np.zeros(values.shape[1], dtype=bool)
+
+    def __iter__(self) -> Iterator[tuple[slice, torch.Tensor]]:
+        for columns in batches(self.values.shape[1], self.size):
+            block = np.array(self.values[:, columns], dtype=self.dtype, order="C")
+            with np.errstate(over="ignore", invalid="ignore"):
+                finite = np.isfinite(block.sum())
+            if not finite:
+                _inputs.check_finite(self.values, self.y, "y", "Ridge")
+            self.constant[columns] = _inputs.constant(block)
+            _inputs.forget_pages(self.values)
+            yield columns, torch.from_numpy(block).to(self.device)
+
+
+def _search(
+    x: torch.Tensor, targets: _Targets, folds: Folds, alphas: np.ndarray, centre: bool, solver: str, held: int
+) -> np.ndarray:
+    """R2 of every penalty for every target, averaged over folds: (penalties, targets).
+
+    ``held`` folds are factorised at once; the targets are read once for each such group.
+    """
+    penalties = torch.from_numpy(alphas)
+    scores = np.zeros((len(alphas), len(targets.constant)), dtype=targets.dtype)
+    for group in batches(len(folds), held):
+        ready = [
+            factorise_fold(x, torch.from_numpy(train), torch.from_numpy(test), penalties, centre=centre, solver=solver)
+            for train, test in folds[group]
+        ]
+        for columns, y in targets:
+            if centre:
+                y -= y.mean(0)
+            for fold in ready:
+                scores[:, columns] += path_r2(fold, y, centre=centre).cpu().numpy()
+    scores /= len(folds)
+    scores[np.isnan(scores)] = -np.inf
+    return scores
+
+
+def _solve(
+    x: torch.Tensor, mean: np.ndarray, targets: _Targets, alphas: np.ndarray, centre: bool, solver: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Weights (features, targets) and intercepts (targets,) at the chosen penalties."""
+    spectrum = factorise(x, solver)
+    weights = np.empty((x.shape[1], len(alphas)), dtype=targets.dtype)
+    intercept = np.zeros(len(alphas), dtype=targets.dtype)
+    for columns, y in targets:
+        centre_of_y = y.mean(0) if centre else y.new_zeros(y.shape[1])
+        found = spectral_weights(spectrum, y - centre_of_y, torch.from_numpy(alphas[columns]))
+        weights[:, columns] = found.cpu().numpy()
+        intercept[columns] = centre_of_y.cpu().numpy()
+    if centre:
+        intercept -= mean @ weights
+    return weights, intercept
+
+
+def _penalties(alphas: Any) -> np.ndarray:
+    """The grid, largest first, so that the first of equals is the larger penalty."""
+    values = np.atleast_1d(np.asarray(alphas, dtype=np.float64))
+    if values.ndim != 1 or not len(values) or not np.isfinite(values).all() or (values < 0).any():
+        raise ValueError(f"alphas={alphas!r}: expected one or more finite numbers, 0 or above.")
+    return np.unique(values)[::-1].copy()
+
+
+def _folds(cv: Any, X: Any, y: Any, n: int) -> Folds:
+    """(train, test) positions of every fold, from an integer, a splitter that sees the labels, or a list."""
+    if isinstance(cv, numbers.Integral) and not isinstance(cv, bool):
+        if cv < 2:
+            raise ValueError(f"cv={cv}: choosing a penalty needs at least 2 folds; give one alpha to choose nothing.")
+        if n < cv:
+            raise DegenerateDataError(
+                f"cv={cv} folds need at least {cv} samples, and n_samples={n} came. Lower cv, or give one alpha."
+            )
+        pairs = KFold(int(cv)).split(np.empty(n))
+    else:
+        pairs = check_cv(cv).split(X, y)
+    folds = []
+    for number, pair in enumerate(pairs):
+        train, test = (np.flatnonzero(side) if np.asarray(side).dtype == bool else np.asarray(side) for side in pair)
+        if len(train) < 2 or len(test) < 1:
+            raise DegenerateDataError(
+                f"fold {number} of cv has {len(train)} training and {len(test)} held-out samples; "
+                "it needs at least 2 and 1."
+            )
+        both = np.intersect1d(train, test)
+        if len(both):
+            raise LeakageError(
+                f"{len(both)} samples, the first {_inputs.name(X, 'sample', int(both[0]))}, stand in both sides of "
+                f"fold {number} of cv; a penalty chosen on its own training samples is too small. Give disjoint sides."
+            )
+        folds.append((train.astype(np.int64), test.astype(np.int64)))
+    if not folds:
+        raise ValueError(f"cv={cv!r} gave no fold.")
+    return folds
+
+
+def _means(x: np.ndarray) -> np.ndarray:
+    """Column means; of a constant column its value, so that it is exactly 0 when centred."""
+    mean = x.mean(axis=0, dtype=np.float64).astype(x.dtype)
+    return np.where(_inputs.constant(x), x[0], mean)
+
+
+def _warn_features(x: np.ndarray, X: Any, centre: bool) -> None:
+    still = _inputs.constant(x) if centre else ~x.any(axis=0)
+    again = _inputs.repeated(x, np.flatnonzero(~still))
+    said = []
+    if still.any():
+        said.append(f"{still.sum():,} constant ({_inputs.names(X, 'unit', np.flatnonzero(still))})")
+    if len(again):
+        said.append(f"{len(again):,} equal to an earlier one ({_inputs.names(X, 'unit', again)})")
+    if said:
+        warnings.warn(
+            f"Of {x.shape[1]:,} features, {' and '.join(said)}. Constant ones get weight 0, equal ones share theirs; "
+            "drop them if they were not meant to be there.",
+            NeurodecodeWarning,
+            stacklevel=3,
+        )
+
+
+def _warn_edges(best: np.ndarray, alphas: np.ndarray) -> None:
+    """``best`` are positions in ``alphas`` (largest first) of the targets that vary."""
+    if not len(best):
+        return
+    for edge, position, cure in (("upper", 0, "larger"), ("lower", len(alphas) - 1, "smaller")):
+        share = float(np.mean(best == position))
+        if share > EDGE_SHARE:
+            also = " (targets that the features do not explain end there too)" if edge == "upper" else ""
+            warnings.warn(
+                f"The best penalty stands at the {edge} edge of the grid, alpha={alphas[position]:g}, for {share:.0%} "
+                f"of {len(best):,} targets{also}; add {cure} alphas.",
+                NeurodecodeWarning,
+                stacklevel=3,
+            )
