@@ -1,0 +1,74 @@
+"""Textbook twins of the linear maps: slow, plain NumPy, written from the formulas."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def slow_ridge(x, y, alpha, intercept=True):
+    """Weights (p, t) and intercepts (t,): (X'X + alpha I)^-1 X'y, target by target (Hoerl & Kennard 1970)."""
+    x, y = np.asarray(x, float), np.asarray(y, float)
+    alpha = np.broadcast_to(alpha, y.shape[1])
+    mx = x.mean(0) if intercept else np.zeros(x.shape[1])
+    my = y.mean(0) if intercept else np.zeros(y.shape[1])
+    gram = (x - mx).T @ (x - mx)
+    w = np.stack(
+        [np.linalg.solve(gram + a * np.eye(x.shape[1]), (x - mx).T @ (y[:, t] - my[t])) for t, a in enumerate(alpha)], 1
+    )
+    return w, my - mx @ w
+
+
+def slow_r2(truth, predicted):
+    """1 - squared error / squared deviation from the mean of the truth, column by column."""
+    return 1 - ((truth - predicted) ** 2).sum(0) / ((truth - truth.mean(0)) ** 2).sum(0)
+
+
+def slow_search(x, y, alphas, folds, intercept=True):
+    """Mean R2 over folds of every penalty for every target: (penalties, targets), by refitting each time."""
+    found = np.zeros((len(alphas), y.shape[1]))
+    for i, alpha in enumerate(alphas):
+        for train, test in folds:
+            w, b = slow_ridge(x[train], y[train], alpha, intercept)
+            found[i] += slow_r2(y[test], x[test] @ w + b) / len(folds)
+    return found
+
+
+def contiguous_folds(n, k):
+    """k folds of neighbours, the first ones longer by one where n is not a multiple."""
+    parts = np.array_split(np.arange(n), k)
+    return [(np.setdiff1d(np.arange(n), part), part) for part in parts]
+
+
+def slow_delays(x, steps, runs):
+    """out[t, d * p + j] = x[t - steps[d], j] within the run of t, else 0: sample by sample."""
+    n, p = x.shape
+    out = np.zeros((n, p * len(steps)))
+    for t in range(n):
+        for d, step in enumerate(steps):
+            source = t - step
+            if 0 <= source < n and runs[source] == runs[t]:
+                out[t, d * p : (d + 1) * p] = x[source]
+    return out
+
+
+def slow_lda(x, y, shrinkage=0.0):
+    """Weights (classes, p) and intercepts: S^-1 mu_k and -mu_k' S^-1 mu_k / 2 + log prior.
+
+    Hastie, Tibshirani & Friedman (2009), equation 4.10, with the within covariance shrunk to (1 - s) S + s tr(S) / p I.
+    """
+    classes = np.unique(y)
+    means = np.stack([x[y == c].mean(0) for c in classes])
+    prior = np.array([np.mean(y == c) for c in classes])
+    within = sum(p * np.cov(x[y == c].T, bias=True) for p, c in zip(prior, classes))
+    within = (1 - shrinkage) * within + shrinkage * np.trace(within) / x.shape[1] * np.eye(x.shape[1])
+    w = np.linalg.solve(within, means.T).T
+    return w, -0.5 * np.einsum("kp,kp->k", means, w) + np.log(prior)
+
+
+def cross_entropy(w, b, x, y, C):
+    """What multinomial logistic regression minimises: sum of -log softmax + ||W||^2 / (2 C)."""
+    classes = np.unique(y)
+    score = x @ w.T + b
+    log_z = np.log(np.exp(score).sum(1))
+    chosen = score[np.arange(len(y)), np.searchsorted(classes, y)]
+    return (log_z - chosen).sum() + (w**2).sum() / (2 * C)
