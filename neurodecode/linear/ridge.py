@@ -49,7 +49,8 @@ class Ridge(MultiOutputMixin, RegressorMixin, BaseEstimator):
         are sorted by class need ``KFold(5, shuffle=True, random_state=0)`` instead. A splitter with
         ``split(X, y)``, such as ``SplitBy("run")``, gets the labelled X. A list of (train, test) positions.
     fit_intercept : centre X and y with training means and add the intercept back.
-    shared_alpha : False: a penalty per target. True: one for all, the best mean R2 over targets.
+    shared_alpha : False: a penalty per target. True: one for all, the best mean R2 over targets weighted by their
+        variance: the one with the smallest squared error over all targets, in the units of y.
     solver : ``"auto"`` (by shape), ``"primal"`` or ``"dual"``; both give the same weights.
     max_memory : bytes that ``fit`` may take beyond the arrays it is given; None: the memory of the machine. The
         peak is predicted before anything is allocated. Targets are walked in blocks, and a ``numpy.memmap``
@@ -150,7 +151,7 @@ class Ridge(MultiOutputMixin, RegressorMixin, BaseEstimator):
         self.best_score_ = np.full(table.shape[1], np.nan, dtype=x.dtype)
         if folds:
             scores = _search(centred, blocks, folds, alphas, self.fit_intercept, self.solver, steps.held)
-            best = np.broadcast_to(scores.mean(1).argmax() if self.shared_alpha else scores.argmax(0), len(chosen))
+            best = np.broadcast_to(_shared(scores, blocks) if self.shared_alpha else scores.argmax(0), len(chosen))
             chosen = alphas[best]
             self.best_score_ = np.where(blocks.constant, np.nan, scores[best, np.arange(len(best))]).astype(x.dtype)
             _warn_edges(best[~blocks.constant], alphas)
@@ -186,6 +187,7 @@ class _Targets:
     def __init__(self, values: np.ndarray, y: Any, dtype: np.dtype, device: torch.device, size: int):
         self.values, self.y, self.dtype, self.device, self.size = values, y, dtype, device, size
         self.constant = np.zeros(values.shape[1], dtype=bool)
+        self.variance = np.zeros(values.shape[1])
 
     def __iter__(self) -> Iterator[tuple[slice, torch.Tensor]]:
         for columns in batches(self.values.shape[1], self.size):
@@ -214,13 +216,23 @@ def _search(
             for train, test in folds[group]
         ]
         for columns, y in targets:
+            mean = y.mean(0)
             if centre:
-                y -= y.mean(0)
+                y -= mean
+                mean.zero_()
+            spread = torch.linalg.vector_norm(y, dim=0).square() / len(y) - mean.square()
+            targets.variance[columns] = spread.clamp_min_(0).cpu().numpy()
             for fold in ready:
                 scores[:, columns] += path_r2(fold, y, centre=centre).cpu().numpy()
     scores /= len(folds)
     scores[np.isnan(scores)] = -np.inf
     return scores
+
+
+def _shared(scores: np.ndarray, targets: _Targets) -> int:
+    """Position of the one penalty with the best R2 over targets, each weighted by its variance."""
+    varies = ~targets.constant
+    return int((scores[:, varies] @ targets.variance[varies]).argmax())
 
 
 def _solve(
