@@ -11,7 +11,7 @@ from sklearn.utils.validation import validate_data
 
 from ..compute.batching import batches
 from ..exceptions import AlignmentError, DegenerateDataError
-from ..representation import plain
+from ..representation import check_finite, plain
 
 NAMES_SHOWN = 5
 NAMING = ("unit_name", "space", "layer", "model", "roi", "hemi", "channel", "vertex", "voxel", "token", "delay")
@@ -44,7 +44,14 @@ def features(
         dtype = working_dtype(values) if also is None else working_dtype(values, also)
     x = validate_data(estimator, values, dtype=dtype, ensure_all_finite=False, reset=reset)
     check_counts(x.shape, who, samples=samples)
-    check_finite(x, X, "X", who)
+    unusable = masked(X, x.shape[1])
+    if unusable.any():
+        raise DegenerateDataError(
+            f"{unusable.sum()} of {x.shape[1]} features of X are masked and hold NaN "
+            f"({names(X, 'unit', unusable.nonzero()[0])}); leave them out: X[:, ~X['masked'].values]."
+        )
+    if not is_finite(x):
+        check_finite(X if isinstance(X, xr.DataArray) else x, "X")
     return x
 
 
@@ -89,34 +96,19 @@ def working_dtype(*arrays: np.ndarray) -> np.dtype:
     return np.dtype(np.float32 if small else np.float64)
 
 
-def check_finite(values: np.ndarray, labelled: Any, what: str, estimator: str) -> None:
-    """Raise DegenerateDataError with the count and the first places when a value is NaN or infinite."""
+def is_finite(values: np.ndarray) -> bool:
+    """A quick look: False where a value is NaN or infinite (or the sum overflows, which a closer look tells apart)."""
     if values.dtype.kind != "f":
-        return
+        return True
     with np.errstate(over="ignore", invalid="ignore"):
-        if np.isfinite(values.sum()):
-            return
-    table = values.reshape(len(values), -1)
-    nans = infinities = 0
-    places: list[tuple[int, int]] = []
-    for rows in batches(len(table), max(1, (1 << 22) // max(1, table.shape[1]))):
-        bad = ~np.isfinite(table[rows])
-        if not bad.any():
-            continue
-        missing = int(np.isnan(table[rows]).sum())
-        nans += missing
-        infinities += int(bad.sum()) - missing
-        if len(places) < NAMES_SHOWN:
-            found = np.argwhere(bad)[: NAMES_SHOWN - len(places)]
-            places += [(rows.start + int(i), int(j)) for i, j in found]
-    if nans + infinities == 0:
-        return
-    shown = "; ".join(f"sample {name(labelled, 'sample', i)}, unit {name(labelled, 'unit', j)}" for i, j in places)
-    raise DegenerateDataError(
-        f"Input {what} contains NaN or infinity: {nans} NaN and {infinities} infinite of {values.size} values came to "
-        f"{estimator}, the first at {shown}. Drop or mend them first "
-        "(as_representation(..., nan_policy='drop_targets') masks whole units)."
-    )
+        return bool(np.isfinite(values.sum()))
+
+
+def masked(labelled: Any, size: int) -> np.ndarray:
+    """Boolean (size,): the units that were marked as unusable when the array was made."""
+    if isinstance(labelled, xr.DataArray) and "masked" in labelled.coords and "unit" in labelled.dims:
+        return labelled.coords["masked"].values.astype(bool)
+    return np.zeros(size, dtype=bool)
 
 
 def name(labelled: Any, dim: str, position: int) -> str:
@@ -156,17 +148,6 @@ def repeated(x: np.ndarray, among: np.ndarray) -> np.ndarray:
             if first != position and np.array_equal(x[:, first], row):
                 found.append(int(position))
     return np.asarray(found, dtype=int)
-
-
-def over_samples(values: np.ndarray, X: Any, units: dict[str, Any] | None = None, label: Any = None) -> Any:
-    """Values with the sample labels of ``X`` where it has any: (samples,), or (samples, units) with theirs."""
-    if not isinstance(X, xr.DataArray):
-        return values
-    coords: dict[str, Any] = {
-        key: ("sample", coord.values) for key, coord in X.coords.items() if coord.dims == ("sample",)
-    }
-    coords |= {key: ("unit", np.asarray(entries)) for key, entries in (units or {}).items()}
-    return xr.DataArray(values, dims=("sample", "unit")[: values.ndim], coords=coords, name=label)
 
 
 def forget_pages(values: np.ndarray) -> None:

@@ -17,7 +17,7 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted, c
 
 from .._names import lookup
 from ..exceptions import AlignmentError, DegenerateDataError, NeurodecodeWarning
-from ..representation import Labels, check_same_samples, check_same_units, plain
+from ..representation import Labels, check_same_samples, check_same_units, labelled, plain
 from . import _inputs
 
 ITERATIONS = {"logistic": 10_000, "svm": 100_000}
@@ -125,13 +125,15 @@ class LinearClassifier(ClassifierMixin, BaseEstimator):
         self.classes_ = self.estimator_.classes_
         self.coef_ = self.estimator_.coef_.astype(x.dtype)
         self.intercept_ = self.estimator_.intercept_.astype(x.dtype)
-        self.features_ = Labels.of(X, "unit") if isinstance(X, xr.DataArray) else None
+        self.features_ = Labels.of(X if isinstance(X, xr.DataArray) else x, "unit")
         self.target_name_ = y.name if isinstance(y, xr.DataArray) else None
         return self
 
     def predict(self, X: Any) -> Any:
         """The class of each sample: (samples,); over ``sample`` with the labels of ``X`` where it has any."""
-        return _inputs.over_samples(self.estimator_.predict(self._check(X)), X, label=self._label())
+        x = self._check(X)
+        found = labelled(self.estimator_.predict(x), samples_of=X)
+        return found.rename(self.target_name_) if isinstance(found, xr.DataArray) else found
 
     def decision_function(self, X: Any) -> Any:
         """Scores: (samples,) for two classes, positive for the second of ``classes_``; else (samples, classes)."""
@@ -146,15 +148,11 @@ class LinearClassifier(ClassifierMixin, BaseEstimator):
 
     def _check(self, X: Any) -> np.ndarray:
         check_is_fitted(self)
-        if self.features_ is not None:
-            check_same_units(X, self.features_)
+        check_same_units(X, self.features_)
         return _inputs.features(self, X, also=self.coef_, reset=False, samples=1)
 
-    def _label(self) -> Any:
-        return self.target_name_
-
     def _over_classes(self, values: np.ndarray, X: Any) -> Any:
-        return _inputs.over_samples(values, X, {"class_name": self.classes_} if values.ndim == 2 else None)
+        return labelled(values, samples_of=X, units=Labels("unit", len(self.classes_), {"class_name": self.classes_}))
 
 
 def _labels(y: Any) -> np.ndarray:

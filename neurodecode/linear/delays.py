@@ -11,7 +11,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from ..exceptions import AlignmentError, TimingError
-from ..representation import Labels, check_same_units
+from ..representation import Labels, check_same_units, labelled
 from . import _inputs
 
 TOLERANCE = 0.01
@@ -71,7 +71,7 @@ class Delays(TransformerMixin, BaseEstimator):
         _check_runs(_runs(X, len(x), self.by), X, tr, steps, self.by)
         self.tr_ = tr
         self.steps_ = steps
-        self.features_ = Labels.of(X, "unit") if isinstance(X, xr.DataArray) else None
+        self.features_ = Labels.of(X if isinstance(X, xr.DataArray) else x, "unit")
         return self
 
     def transform(self, X: Any) -> Any:
@@ -80,8 +80,7 @@ class Delays(TransformerMixin, BaseEstimator):
         Labelled input gives labelled output, with the unit coordinates repeated and ``delay`` in seconds beside them.
         """
         check_is_fitted(self)
-        if self.features_ is not None:
-            check_same_units(X, self.features_)
+        check_same_units(X, self.features_)
         x = _inputs.features(self, X, reset=False, samples=1)
         tr = _repetition_time(X, self.tr)
         if abs(tr - self.tr_) > TOLERANCE * self.tr_:
@@ -105,15 +104,18 @@ def _label(out: np.ndarray, X: Any, delay: np.ndarray, estimator: Delays) -> Any
     if "delay" in X.coords:
         raise AlignmentError("X has a coordinate 'delay' already; delay the features once, with all delays.")
     times = len(estimator.steps_)
-    units = {key: np.tile(coord.values, times) for key, coord in X.coords.items() if coord.dims == ("unit",)}
-    found = _inputs.over_samples(out, X, {**units, "delay": delay}, label=X.name)
-    said = [f"{seconds:g}" for seconds in np.atleast_1d(np.asarray(estimator.seconds, dtype=float))]
-    return found.assign_attrs({**X.attrs, "history": [*X.attrs.get("history", []), f"delayed by {', '.join(said)} s"]})
+    before = Labels.of(X, "unit")
+    coords = {key: np.tile(entry, times) for key, entry in before.coords.items()} | {"delay": delay}
+    said = ", ".join(f"{seconds:g}" for seconds in np.atleast_1d(np.asarray(estimator.seconds, dtype=float)))
+    history = [*X.attrs.get("history", []), f"delayed by {said} s"]
+    return labelled(
+        out, samples_of=X, units=Labels("unit", out.shape[1], coords, before.attrs), attrs={"history": history}
+    )
 
 
-def _repetition_time(X: Any, given: float | None) -> float:
+def _repetition_time(X: Any, given: Any) -> float:
     """Seconds between samples, from the argument or from attrs; they must agree."""
-    noted = X.attrs.get("tr") if isinstance(X, xr.DataArray) else None
+    noted: Any = X.attrs.get("tr") if isinstance(X, xr.DataArray) else None
     if given is None and noted is None:
         raise TimingError(
             "Delays needs the repetition time: X has no attrs['tr']. Set it, or pass tr= in seconds (and by=None for a "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numbers
 import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -18,7 +17,7 @@ from ..compute.batching import batches
 from ..compute.device import resolve
 from ..compute.linalg import choose_solver, factorise, factorise_fold, path_r2, spectral_weights
 from ..exceptions import DegenerateDataError, LeakageError, NeurodecodeWarning
-from ..representation import Labels, check_same_samples, check_same_units, labelled
+from ..representation import Labels, check_finite, check_same_samples, check_same_units, labelled
 from . import _inputs
 from ._capacity import Job, plan
 
@@ -80,7 +79,11 @@ class Ridge(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
     Notes
     -----
-    A constant target is predicted by its constant. Hoerl & Kennard (1970), Technometrics 12, section 3;
+    A constant target is predicted by its constant; a masked one (``nan_policy="drop_targets"``) by NaN.
+
+    References
+    ----------
+    Hoerl & Kennard (1970), Technometrics 12, section 3;
     Hastie, Tibshirani & Friedman (2009), The Elements of Statistical Learning, sections 3.4.1, 7.10 and 18.3.5.
 
     Examples
@@ -138,15 +141,16 @@ class Ridge(MultiOutputMixin, RegressorMixin, BaseEstimator):
         table = targets[:, None] if targets.ndim == 1 else targets
         _inputs.check_counts(table.shape, "Ridge", what="target")
         folds = _folds(self.cv, X, y, len(x)) if len(alphas) > 1 else []
+        n, p = x.shape
         job = Job(
-            *x.shape, table.shape[1], len(alphas), tuple((len(train), len(test)) for train, test in folds),
+            n, p, table.shape[1], len(alphas), tuple((len(train), len(test)) for train, test in folds),
             x.dtype.itemsize, self.solver, converted=not np.may_share_memory(x, _inputs.matrix(X)),
         )  # fmt: skip
         steps = plan(job, self.max_memory)
         _warn_features(x, X, self.fit_intercept)
         mean = _means(x) if self.fit_intercept else np.zeros_like(x[0])
         centred = torch.from_numpy(np.subtract(x, mean, order="C")).to(device)
-        blocks = _Targets(table, y, x.dtype, device, steps.block)
+        blocks = _Targets(table, y if isinstance(y, xr.DataArray) else table, x.dtype, device, steps.block)
         chosen = np.full(table.shape[1], alphas[0])
         self.best_score_ = np.full(table.shape[1], np.nan, dtype=x.dtype)
         if folds:
@@ -157,10 +161,11 @@ class Ridge(MultiOutputMixin, RegressorMixin, BaseEstimator):
             _warn_edges(best[~blocks.constant], alphas)
         self.alpha_ = chosen
         self.coef_, self.intercept_ = _solve(centred, mean, blocks, chosen, self.fit_intercept, self.solver)
-        self.solver_ = choose_solver(*x.shape, self.solver)
-        self.features_ = Labels.of(X, "unit") if isinstance(X, xr.DataArray) else None
-        self.targets_ = Labels.of(y, "unit") if isinstance(y, xr.DataArray) and y.ndim == 2 else None
-        self.target_attrs_ = dict(y.attrs) if isinstance(y, xr.DataArray) else None
+        self.solver_ = choose_solver(n, p, self.solver)
+        for fitted in (self.coef_, self.intercept_, self.alpha_):
+            fitted[..., blocks.masked] = np.nan
+        self.features_ = Labels.of(X if isinstance(X, xr.DataArray) else x, "unit")
+        self.targets_ = Labels.of(y if isinstance(y, xr.DataArray) else targets, "unit")
         self.one_target_ = targets.ndim == 1
         return self
 
@@ -172,13 +177,10 @@ class Ridge(MultiOutputMixin, RegressorMixin, BaseEstimator):
         X : (samples, features), the features of ``fit`` in the order of ``fit``.
         """
         check_is_fitted(self)
-        if self.features_ is not None:
-            check_same_units(X, self.features_)
+        check_same_units(X, self.features_)
         x = _inputs.features(self, X, also=self.coef_, reset=False, samples=1)
         found = x @ self.coef_ + self.intercept_
-        if self.one_target_:
-            return _inputs.over_samples(found[:, 0], X)
-        return labelled(found, samples_of=X, units=self.targets_, attrs=self.target_attrs_)
+        return labelled(found[:, 0] if self.one_target_ else found, samples_of=X, units=self.targets_)
 
 
 class _Targets:
@@ -187,15 +189,15 @@ class _Targets:
     def __init__(self, values: np.ndarray, y: Any, dtype: np.dtype, device: torch.device, size: int):
         self.values, self.y, self.dtype, self.device, self.size = values, y, dtype, device, size
         self.constant = np.zeros(values.shape[1], dtype=bool)
+        self.masked = _inputs.masked(y, values.shape[1])
         self.variance = np.zeros(values.shape[1])
 
     def __iter__(self) -> Iterator[tuple[slice, torch.Tensor]]:
         for columns in batches(self.values.shape[1], self.size):
             block = np.array(self.values[:, columns], dtype=self.dtype, order="C")
-            with np.errstate(over="ignore", invalid="ignore"):
-                finite = np.isfinite(block.sum())
-            if not finite:
-                _inputs.check_finite(self.values, self.y, "y", "Ridge")
+            block[:, self.masked[columns]] = 0
+            if not _inputs.is_finite(block):
+                check_finite(self.y, "y")
             self.constant[columns] = _inputs.constant(block)
             _inputs.forget_pages(self.values)
             yield columns, torch.from_numpy(block).to(self.device)
@@ -262,7 +264,7 @@ def _penalties(alphas: Any) -> np.ndarray:
 
 def _folds(cv: Any, X: Any, y: Any, n: int) -> Folds:
     """(train, test) positions of every fold, from an integer, a splitter that sees the labels, or a list."""
-    if isinstance(cv, numbers.Integral) and not isinstance(cv, bool):
+    if isinstance(cv, (int, np.integer)) and not isinstance(cv, bool):
         if cv < 2:
             raise ValueError(f"cv={cv}: choosing a penalty needs at least 2 folds; give one alpha to choose nothing.")
         if n < cv:
