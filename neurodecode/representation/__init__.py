@@ -17,5 +17,10 @@ __getattr__, __dir__, __all__ = _lazy(
         "match": "arrange",
         "average_repeats": "arrange",
         "concat": "arrange",
+        "save": "store",
+        "load": "store",
+        "verify": "store",
+        "content_hash": "store",
+        "write_atomic": "store",
     },
 )
