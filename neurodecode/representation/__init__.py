@@ -17,6 +17,7 @@ __getattr__, __dir__, __all__ = _lazy(
         "match": "arrange",
         "average_repeats": "arrange",
         "concat": "arrange",
+        "Labelled": "wrap",
         "save": "store",
         "load": "store",
         "verify": "store",

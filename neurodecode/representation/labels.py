@@ -52,7 +52,7 @@ class Labels:
     def of(cls, X: Any, dim: str = "unit") -> Labels:
         """Labels of ``dim`` of ``X``; of a plain array only the size (axis 0 for ``sample``, else axis 1)."""
         if not isinstance(X, xr.DataArray):
-            shape = np.shape(X)
+            shape = X.shape if hasattr(X, "shape") else np.asarray(X).shape
             axis = 0 if dim == "sample" else 1
             return cls(dim, int(shape[axis]) if len(shape) > axis else 1)
         attrs = {key: entry for key, entry in X.attrs.items() if key != "history"}
