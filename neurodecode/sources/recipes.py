@@ -108,7 +108,9 @@ class Recipe:
         if root is not None:
             return replace(self, root=Path(root)).check(deep=deep)
         seen = read_json(self.folder / FIRST_SEEN)
-        found = [check_file(self.folder, file, seen, deep) for file in self.files]
+        listed = {file.path for file in self.files}
+        later = [File(path, sha256=digest) for path, digest in seen.items() if deep and path not in listed]
+        found = [check_file(self.folder, file, seen, deep) for file in (*self.files, *later)]
         for pattern in self.layout:
             found += check_layout(self.folder, pattern)
         if deep:
