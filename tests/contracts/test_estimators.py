@@ -18,11 +18,19 @@ import neurodecode
 from neurodecode.exceptions import AlignmentError, DegenerateDataError
 from neurodecode.representation import as_representation
 
+# Small random problems end at the edge of the penalty grid and have constant features; that is not what is asked here.
+pytestmark = pytest.mark.filterwarnings("ignore::neurodecode.exceptions.NeurodecodeWarning")
+
 # Estimators whose constructor needs arguments; everything else is built with none.
 MAKE = {
     "Labelled": lambda cls: cls(StandardScaler()),
     "Delays": lambda cls: cls([0.0, 2.0], by=None, tr=2.0),
     "Ridge": lambda cls: cls(alphas=[0.1, 1.0, 10.0], cv=3),
+}
+# What a time series cannot promise: a delayed sample depends on those before it.
+TIME = "the delayed features of a sample are those of earlier samples, so order and subset matter"
+EXPECTED = {
+    "Delays": {"check_methods_sample_order_invariance": TIME, "check_methods_subset_invariance": TIME},
 }
 
 
@@ -46,8 +54,9 @@ def make(cls: type) -> BaseEstimator:
     return MAKE[cls.__name__](cls) if cls.__name__ in MAKE else cls()
 
 
-@parametrize_with_checks([make(cls) for cls in CLASSES])
-@pytest.mark.filterwarnings("ignore::neurodecode.exceptions.NeurodecodeWarning")
+@parametrize_with_checks(
+    [make(cls) for cls in CLASSES], expected_failed_checks=lambda estimator: EXPECTED.get(type(estimator).__name__, {})
+)
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
 def test_scikit_learn(estimator, check):
     check(estimator)
@@ -62,7 +71,7 @@ def world(name: str, seed: int = 0, n: int = 30, dtype: type = np.float64):
     said = WORLDS[name]
     stimulus = [f"{said['samples']}-{i:02d}" for i in rng.permutation(n)]
     run = np.repeat([1, 2, 3], n // 3)
-    sample = {"run": run, "onset": np.tile(np.arange(n // 3) * 2.0, 3), "category": np.tile(["a", "b"], n // 2)}
+    sample = {"run": run, "category": np.tile(["a", "b"], n // 2)}
     X = as_representation(
         rng.normal(size=(n, 6)).astype(dtype), stimulus=stimulus, kind=said["kind"],
         unit={said["units"]: list("uuvvww")}, sample=sample, attrs={"tr": 2.0},
@@ -81,12 +90,6 @@ def target(estimator, X, Y):
 
 def answer(estimator, X):
     return estimator.predict(X) if hasattr(estimator, "predict") else estimator.transform(X)
-
-
-@pytest.fixture(autouse=True)
-def _grid_edges_are_not_the_point(request):
-    if "test_scikit_learn" not in request.node.name:
-        request.node.add_marker(pytest.mark.filterwarnings("ignore::neurodecode.exceptions.NeurodecodeWarning"))
 
 
 @pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
@@ -110,9 +113,6 @@ class TestLabels:
 
     def test_labels_change_no_number(self, cls, where):
         X, Y = world(where)
-        if cls.__name__ == "Delays":
-            X = X.isel(sample=slice(0, 10))
-            Y = Y.isel(sample=slice(0, 10))
         y = target(make(cls), X, Y)
         labelled = answer(make(cls).fit(X, y), X)
         plain = answer(make(cls).fit(X.values, y.values), X.values)
