@@ -23,5 +23,6 @@ __getattr__, __dir__, __all__ = _lazy(
         "verify": "store",
         "content_hash": "store",
         "write_atomic": "store",
+        "cached": "cache",
     },
 )

@@ -195,7 +195,9 @@ def concat(
         raise ValueError(f"label={label!r} needs names: pass a mapping, concat({{name: array, ...}}, label={label!r}).")
     for name, part in arrays.items():
         if not isinstance(part, xr.DataArray) or not {"sample", "unit"} <= set(part.dims):
-            raise TypeError(f"part {name!r} is not a labelled sample x unit array; make it with as_representation(...).")
+            raise TypeError(
+                f"part {name!r} is not a labelled sample x unit array; make it with as_representation(...)."
+            )
     if named and label is None and dim == "unit" and not any("space" in part.coords for part in arrays.values()):
         label = "space"
     _same_shape(arrays, dim)
@@ -203,8 +205,12 @@ def concat(
     notes = coords.pop("", [])
     if label is not None:
         repeated = np.repeat([str(name) for name in arrays], [part.sizes[dim] for part in arrays.values()])
-        if label in coords and not (coords[label][0] == (dim,) and same_entries(np.asarray(coords[label][1]), repeated)):
-            raise AlignmentError(f"the parts carry a coordinate {label!r} that says something else; choose another label.")
+        if label in coords and not (
+            coords[label][0] == (dim,) and same_entries(np.asarray(coords[label][1]), repeated)
+        ):
+            raise AlignmentError(
+                f"the parts carry a coordinate {label!r} that says something else; choose another label."
+            )
         coords[label] = ((dim,), repeated)
     first = next(iter(arrays.values()))
     axis = first.dims.index(dim)
@@ -257,8 +263,8 @@ def _pairs(X: Any, Y: Any, a: list, b: list, shared: set, repeats: str, said: st
     if repeats == "keep" and any(one[key] > 1 and two[key] > 1 for key in shared):
         both_repeat = sorted(repr(_text(key)) for key in shared if one[key] > 1 and two[key] > 1)
         raise AlignmentError(
-            f"repeats='keep': {len(both_repeat)} labels repeat in X and in Y ({', '.join(both_repeat[:5])}), so no repeat "
-            "has one partner. Use repeats='split' to pair k-th with k-th, or 'average'."
+            f"repeats='keep': {len(both_repeat)} labels repeat in X and in Y ({', '.join(both_repeat[:5])}), so "
+            "no repeat has one partner. Use repeats='split' to pair k-th with k-th, or 'average'."
         )
     rows = [(at, other) for at, key in enumerate(a) if key in shared for other in at_b[key]]
     return [at for at, _ in rows], [other for _, other in rows]
@@ -377,9 +383,7 @@ def _along_sample(arrays: Mapping[str, xr.DataArray]) -> dict[str, Any]:
             )
         coords[name] = (("sample",), np.concatenate([part[name].values for part in parts]))
     masks = [part["masked"].values for part in parts if "masked" in part.coords]
-    for name in first.coords:
-        if first[name].dims == ("unit",):
-            coords[str(name)] = (("unit",), first[name].values)
+    coords.update({str(key): (("unit",), first[key].values) for key in first.coords if first[key].dims == ("unit",)})
     if masks:
         if any(not np.array_equal(mask, masks[0]) for mask in masks) or len(masks) < len(parts):
             raise AlignmentError(f"the parts mask other units than {base!r}; drop those units in all parts first.")

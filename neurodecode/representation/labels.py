@@ -97,7 +97,8 @@ def labelled(
     """
     if not isinstance(samples_of, xr.DataArray):
         return values
-    X, values = samples_of, np.asarray(values)
+    X: xr.DataArray = samples_of
+    values = np.asarray(values)
     if dims is None:
         third = "token" if "token" in X.dims and "time" not in X.dims else "time"
         dims = ("sample", "unit", third, f"{third}_test")[: values.ndim]
@@ -114,13 +115,13 @@ def labelled(
     if units is not None and "unit" in names:
         if values.shape[names.index("unit")] != units.size:
             raise AlignmentError(f"values of shape {values.shape} do not have the {units.size} units seen at fit.")
-        for name, entry in units.coords.items():
+        for name, kept in units.coords.items():
             if name in coords:
                 raise AlignmentError(
                     f"{name!r} labels the samples of X and the units of the answer; rename one of them before fitting, "
                     f"for example X.rename({name}='sample_{name}')."
                 )
-            coords[name] = ("unit", entry)
+            coords[name] = ("unit", kept.copy())
     said = {**(dict(units.attrs) if units is not None else {}), **(attrs or {})}
     return xr.DataArray(values, dims=names, coords=coords, attrs=said)
 
@@ -248,22 +249,24 @@ def check_same_times(X: xr.DataArray, y: xr.DataArray, names: tuple[str, str] = 
     if n != m:
         longer = names[0] if n > m else names[1]
         raise TimingError(
-            f"{names[0]} has {n} samples and {names[1]} has {m}: {longer} is {abs(n - m)} samples longer. If the surplus "
-            f"is at the end, ask for it: match({names[0]}, {names[1]}, trim='end')."
+            f"{names[0]} has {n} samples and {names[1]} has {m}: {longer} is {abs(n - m)} samples longer. If the "
+            f"surplus is at the end, ask for it: match({names[0]}, {names[1]}, trim='end')."
         )
     if not (is_series(X) and is_series(y)):
         return
     one, two = sample_period(X), sample_period(y)
     if one is not None and two is not None and abs(one - two) > 0.01 * one:
-        raise TimingError(f"{names[0]} has a sample every {one:g} s and {names[1]} every {two:g} s; resample one of them.")
+        raise TimingError(
+            f"{names[0]} has a sample every {one:g} s and {names[1]} every {two:g} s; resample one of them."
+        )
     a, b = np.asarray(X["onset"].values, dtype=float), np.asarray(y["onset"].values, dtype=float)
     differ = np.flatnonzero(np.abs(a - b) > max(1e-3, 0.01 * (one or 0.0)))
     if len(differ):
         at = int(differ[0])
         k = (b[at] - a[at]) / one if one else float("nan")
         raise TimingError(
-            f"onsets differ at {len(differ)} of {n} samples, first at sample {at}: {a[at]:g} s in {names[0]}, {b[at]:g} s "
-            f"in {names[1]} (a shift of {k:+.3g} samples). Correct the onsets of one side."
+            f"onsets differ at {len(differ)} of {n} samples, first at sample {at}: {a[at]:g} s in {names[0]}, "
+            f"{b[at]:g} s in {names[1]} (a shift of {k:+.3g} samples). Correct the onsets of one side."
         )
 
 
@@ -286,9 +289,13 @@ def check_same_units(X: Any, units: Labels) -> None:
     known = {name: entry for name, entry in units.coords.items() if name != "masked"}
     now.pop("masked", None)
     if known and now and not set(known) & set(now):
-        raise AlignmentError(f"units carry {sorted(now)}, at fit they carried {sorted(known)}; label them the same way.")
+        raise AlignmentError(
+            f"units carry {sorted(now)}, at fit they carried {sorted(known)}; label them the same way."
+        )
     if known and not now:
-        raise AlignmentError(f"units carry no coordinates, at fit they carried {sorted(known)}; label them the same way.")
+        raise AlignmentError(
+            f"units carry no coordinates, at fit they carried {sorted(known)}; label them the same way."
+        )
     for name in known:
         if name not in now or same_entries(known[name], now[name]):
             continue
@@ -318,5 +325,6 @@ def _few(entries: Sequence[str], most: int = 5) -> str:
 def _join_advice(one: Mapping[str, Any], two: Mapping[str, Any], names: tuple[str, str]) -> str:
     shared = sum(label in two for label in one)
     if not shared:
-        return f"They share no label: do the two arrays name stimuli the same way ({next(iter(one))!r}, {next(iter(two))!r})?"
+        first, second = next(iter(one)), next(iter(two))
+        return f"They share no label: do both name the stimuli the same way ({first!r}, {second!r})?"
     return f"Keep the {shared} that are shared with match({names[0]}, {names[1]}, join='inner')."

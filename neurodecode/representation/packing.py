@@ -36,7 +36,8 @@ def pack(X: Any) -> tuple[dict[str, Any], list[Packed]]:
     ------
     TypeError : not one of these; objects, bytes or a MultiIndex in it; attributes that JSON cannot hold.
     """
-    nodes, arrays = [], []
+    nodes: list[dict[str, Any]] = []
+    arrays: list[Packed] = []
     taken: dict[str, set[str]] = {}
     for path, name, dataset in _datasets(X):
         parent = path.rsplit("/", 1)[0] or "/"
@@ -53,7 +54,9 @@ def pack(X: Any) -> tuple[dict[str, Any], list[Packed]]:
             key = _key(variable_name, used, "variable")
             indexed = variable_name in dataset.xindexes
             if indexed and not isinstance(dataset.xindexes[variable_name], xr.indexes.PandasIndex):
-                raise TypeError(f"{variable_name!r} belongs to an index of several levels; call X.reset_index(...) first.")
+                raise TypeError(
+                    f"{variable_name!r} belongs to an index of several levels; call X.reset_index(...) first."
+                )
             if variable_name in dataset.xindexes and variable.dtype.kind == "O" and _levels(dataset, variable_name):
                 raise TypeError(f"{variable_name!r} is a MultiIndex; call X.reset_index({variable_name!r}) first.")
             data, dtype = storable(variable, variable_name)
@@ -106,7 +109,7 @@ def unpack(described: dict[str, Any], read: Callable[[str, str, dict[str, Any]],
 
 def storable(variable: xr.Variable, name: str) -> tuple[Any, str]:
     """Values of a dtype that files know, lazily where they were lazy, and the dtype to restore."""
-    data = variable._data if hasattr(variable.data, "dask") else variable.data
+    data: Any = variable.data
     kind = data.dtype.kind
     if kind in "OTU":
         text = np.asarray(data)
@@ -192,7 +195,9 @@ def _datasets(X: Any) -> Iterator[tuple[str, str | None, xr.Dataset]]:
             free += "_"
         yield "/", None, X.to_dataset(name=free)
     else:
-        raise TypeError(f"expected a DataArray, Dataset or DataTree, got {type(X).__name__}; see as_representation(...).")
+        raise TypeError(
+            f"expected a DataArray, Dataset or DataTree, got {type(X).__name__}; see as_representation(...)."
+        )
 
 
 def _levels(dataset: xr.Dataset, name: str) -> bool:

@@ -44,7 +44,8 @@ def as_representation(
     unit : coordinates of the units: name to (units,) array, or to one value for all units.
     sample : coordinates of the samples: name to (samples,) array, or to one value for all. ``onset`` in seconds;
         ``sha256`` is the hash of the stimulus itself and is compared wherever two arrays meet.
-    attrs : anything JSON can hold: ``quantity``, ``units`` (uV, percent, a.u.), ``sfreq`` (Hz) or ``tr`` (s), ``dataset``.
+    attrs : anything JSON can hold: ``quantity``, ``units`` (uV, percent, a.u.), ``sfreq`` (Hz) or
+        ``tr`` (s), ``dataset``.
     dims : names of the dimensions; ``("sample", "unit")`` or ``("sample", "unit", "time")`` when not given,
         ``("sample", "token", "unit")`` for token maps.
     time : (times,) seconds relative to the event, increasing.
@@ -136,7 +137,9 @@ def check_representation(X: Any, *, finite: bool = True) -> xr.DataArray:
     if X["stimulus"].dtype.kind not in "UOT":
         raise AlignmentError(f"'stimulus' is {X['stimulus'].dtype}; it must be text: ids.astype(str).")
     if X.dtype.kind != "f":
-        raise TypeError(f"values are {X.dtype}; expected float32 or float64. Make the array with as_representation(...).")
+        raise TypeError(
+            f"values are {X.dtype}; expected float32 or float64. Make the array with as_representation(...)."
+        )
     if not isinstance(X.attrs.get("kind"), str):
         raise ValueError("attrs['kind'] is missing; say what the values are, for example 'fmri' or 'network'.")
     json_ready(X.attrs, "attrs")
@@ -196,7 +199,7 @@ def check_finite(X: Any, name: str = "values") -> Any:
 
 def json_ready(value: Any, where: str) -> Any:
     """``value`` as JSON gives it back: NumPy scalars and arrays, tuples and paths become numbers, lists and text."""
-    if value is None or isinstance(value, (str, bool, int, float)) and not isinstance(value, np.generic):
+    if value is None or (isinstance(value, (str, bool, int, float)) and not isinstance(value, np.generic)):
         return value
     if isinstance(value, np.str_):
         return str(value)
@@ -240,7 +243,9 @@ def coordinate(entry: Any, size: int, name: str, dim: str) -> np.ndarray:
     if array.ndim == 0:
         array = np.full(size, array[()])
     if array.ndim != 1:
-        raise AlignmentError(f"{dim} coordinate {name!r} has shape {array.shape}; expected one entry per {dim}: ({size},).")
+        raise AlignmentError(
+            f"{dim} coordinate {name!r} has shape {array.shape}; expected one entry per {dim}: ({size},)."
+        )
     if len(array) != size:
         raise AlignmentError(f"{dim} coordinate {name!r} has {len(array)} entries, the values have {size} {dim}s.")
     if array.dtype.kind == "S":
@@ -284,7 +289,7 @@ def _values(values: Any) -> tuple[Any, list[str]]:
     given = str(getattr(values, "dtype", "")).removeprefix("torch.")
     values = _tensor(values)
     if isinstance(values, np.ma.MaskedArray):
-        values = values.astype(np.result_type(values.dtype, np.float32)).filled(np.nan)
+        values = np.ma.filled(values.astype(np.result_type(values.dtype, np.float32)), np.nan)
     data = values if hasattr(values, "dask") else np.asanyarray(values)
     if isinstance(data, np.matrix):
         data = np.asarray(data)
@@ -343,7 +348,11 @@ def _free(name: Any, dim: str, taken: Mapping[str, tuple[str, np.ndarray]]) -> N
 def _without_objects(array: np.ndarray, name: str, dim: str) -> np.ndarray:
     entries = array.tolist()
     for at, entry in enumerate(entries):
-        if entry is None or (isinstance(entry, float) and np.isnan(entry)) or type(entry).__name__ in ("NAType", "NaTType"):
+        if (
+            entry is None
+            or (isinstance(entry, float) and np.isnan(entry))
+            or type(entry).__name__ in ("NAType", "NaTType")
+        ):
             if all(isinstance(other, (int, float)) or other is None for other in entries):
                 continue
             raise AlignmentError(f"{dim} coordinate {name!r} has no entry at {dim} {at}; fill it, for example with ''.")

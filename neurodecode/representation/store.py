@@ -189,7 +189,9 @@ def _may_replace(path: Path) -> None:
     if path.is_file():
         raise FileExistsError(f"{path.name!r} is a file; a zarr folder needs another name")
     if path.is_dir() and any(path.iterdir()) and not is_saved(path):
-        raise FileExistsError(f"{path.name!r} is a folder with other files in it, which save leaves alone; name another")
+        raise FileExistsError(
+            f"{path.name!r} is a folder with other files in it, which save leaves alone; name another"
+        )
 
 
 def _write(folder: Path, described: dict[str, Any], arrays: list[Packed]) -> None:
@@ -286,7 +288,9 @@ def _check_codecs(metadata: Path, path: Path) -> None:
     said = json.loads(metadata.read_bytes())
     unknown = {str(codec.get("name")) for codec in said.get("codecs", [])} - CODECS
     if unknown:
-        raise IntegrityError(f"{path.name!r} uses {sorted(unknown)} in {metadata.parent.name!r}, which save never writes.")
+        raise IntegrityError(
+            f"{path.name!r} uses {sorted(unknown)} in {metadata.parent.name!r}, which save never writes."
+        )
 
 
 def _manifest_bytes(path: Path, missing_ok: bool = False) -> bytes:
@@ -317,11 +321,13 @@ def _manifest(path: Path, raw: bytes) -> dict[str, Any]:
         ) from None
     if schema > SCHEMA:
         raise IntegrityError(
-            f"{path.name!r} was written by neurodecode {release} in format {schema}; this is neurodecode {__version__}, "
-            f"which reads formats up to {SCHEMA}. Update it: pip install --upgrade neurodecode"
+            f"{path.name!r} was written by neurodecode {release} in format {schema}; this is neurodecode "
+            f"{__version__}, which reads formats up to {SCHEMA}. Update it: pip install --upgrade neurodecode"
         )
     start, end = len(HEAD), len(HEAD) + len(BLANK)
-    whole = raw[:start] == HEAD and hashlib.sha256(raw[:start] + BLANK + raw[end:]).hexdigest().encode() == raw[start:end]
+    whole = (
+        raw[:start] == HEAD and hashlib.sha256(raw[:start] + BLANK + raw[end:]).hexdigest().encode() == raw[start:end]
+    )
     if not whole:
         raise IntegrityError(f"{path.name!r}: the manifest ({MANIFEST}) is not what was saved: its checksum differs.")
     return dict(said)

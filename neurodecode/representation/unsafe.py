@@ -51,20 +51,30 @@ def unsafe_kind(path: Path, head: bytes) -> str | None:
     if head[:1] == b"\x80" and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
         return "a pickle"
     if head.startswith(b"PK\x03\x04"):
-        try:
-            names = zipfile.ZipFile(path).namelist()
-        except (zipfile.BadZipFile, OSError):
-            names = []
-        if any(name.endswith((".pkl", ".pickle")) for name in names):
-            return "a torch archive with a pickle in it"
-        if any(_objects(zipfile.ZipFile(path).open(name).read(4096)) for name in names if name.endswith(".npy")):
-            return "an archive of arrays of Python objects"
+        found = _archived(path)
+        if found is not None:
+            return found
     if _objects(head):
         return "an array of Python objects (a pickle inside)"
     if path.suffix.lower() in UNSAFE_ENDINGS:
         return f"a {path.suffix} file (a pickle by its name)"
     if _old_pickle(head):
         return "a pickle"
+    return None
+
+
+def _archived(path: Path) -> str | None:
+    """What makes a zip archive unsafe: a pickle among its members, or arrays of objects."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for name in archive.namelist():
+                if name.endswith((".pkl", ".pickle")):
+                    return "a torch archive with a pickle in it"
+                with archive.open(name) as member:
+                    if name.endswith(".npy") and _objects(member.read(4096)):
+                        return "an archive of arrays of Python objects"
+    except (zipfile.BadZipFile, OSError, RuntimeError):
+        return None
     return None
 
 
