@@ -132,13 +132,16 @@ def pool_rows(
     >>> pool_rows(torch.ones(2, 5, 3, 4), 1, "mean")[0].shape
     torch.Size([2, 5])
     """
-    if value.dtype in (torch.float16, torch.bfloat16):
+    if value.dtype not in (torch.float32, torch.float64):
         value = value.float()
     if not isinstance(pool, str) and callable(pool):
-        return pool(value).reshape(len(value), -1), ()
+        found = pool(value)
+        return found.reshape(len(found), -1), ()
     rows, grid = places_last_channel(value, axis)
     if pool is None or not grid:
         return rows, grid
+    if pool == "last" and len(grid) > 1:
+        raise ValueError(f"pool='last' means the last token of a sequence; these are maps of {grid} places, use 'mean'")
     return lookup(POOLS, pool, "pool")(rows, mask if len(grid) == 1 else None), ()
 
 

@@ -32,8 +32,8 @@ class StoryConfig:
 class Attention(nn.Module):
     """Causal attention with rotary positions; several query heads share one head of keys and values.
 
-    ``pattern`` returns the attention weights (n, H, t, t) and ``heads`` the output of every head (n, t, H, d_h); both are
-    places to hook into and change nothing.
+    ``pattern`` returns the attention weights (n, H, t, t) and ``heads`` the output of every head (n, t, H, d_h); both
+    are places to hook into and change nothing.
     """
 
     def __init__(self, config: StoryConfig) -> None:
@@ -150,8 +150,8 @@ def rotate(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
 def story_model(folder: str | os.PathLike[str]) -> StoryModel:
     """The model in a folder with ``config.json`` and ``model.safetensors``, in evaluation mode.
 
-    The file stacks the weights of the layers on its first axis: ``rms_att wq wk wv wo rms_ffn w1 w2 w3``; ``emb`` serves
-    for the output too, and ``fr``, ``fi`` are the cosine and sine of the rotary angles.
+    The file stacks the weights of the layers on its first axis: ``rms_att wq wk wv wo rms_ffn w1 w2 w3``; ``emb``
+    serves for the output too, and ``fr``, ``fi`` are the cosine and sine of the rotary angles.
 
     Raises
     ------
@@ -205,7 +205,8 @@ class StoryTokenizer:
 
         Examples
         --------
-        >>> tokenizer = StoryTokenizer(["<unk>", "<s>", "</s>"] + [f"<0x{b:02X}>" for b in range(256)] + [" ", "a"], [0] * 261)
+        >>> pieces = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256)), " ", "a"]
+        >>> tokenizer = StoryTokenizer(pieces, [0.0] * len(pieces))
         >>> tokenizer.encode("aa"), tokenizer.decode([1, 259, 260, 260])
         ([1, 259, 260, 260], 'aa')
         """
