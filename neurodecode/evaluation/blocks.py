@@ -1,0 +1,271 @@
+"""The pieces of a cross-validation that can run anywhere: one fold of one block of targets, one batch of permutations.
+
+A piece is a pure function of the problem and its own numbers, so it gives the same answer in this process, on a
+worker, and when it is repeated after a crash.
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from ..compute.batching import batches
+from ..exceptions import NeurodecodeWarning
+from .pairing import Pair
+from .scores import Score
+from .splits import Fold
+
+# Transformers that never look at the targets, so that permuting targets leaves their output as it is.
+IGNORE_TARGETS = {
+    "StandardScaler", "MinMaxScaler", "MaxAbsScaler", "RobustScaler", "Normalizer", "PowerTransformer",
+    "QuantileTransformer", "PolynomialFeatures", "SplineTransformer", "FunctionTransformer", "KBinsDiscretizer",
+    "PCA", "IncrementalPCA", "TruncatedSVD", "FastICA", "NMF", "VarianceThreshold", "Nystroem", "RBFSampler",
+    "SimpleImputer", "MissingIndicator", "Delays",
+}  # fmt: skip
+BYTES_A_FIT = 512 * 2**20
+BYTES_A_NULL = 128 * 2**20
+PERMUTATIONS_A_PIECE = 10
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Everything a piece needs: estimator, data, folds, score. ``columns`` are the sets of a score of whole rows."""
+
+    est: Any
+    data: Pair
+    folds: tuple[Fold, ...]
+    score: Score
+    pool: str
+    columns: list[np.ndarray]
+    stacked: bool
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One unit of work: ``name`` is also its file; ``orders`` is None for the fit itself."""
+
+    name: str
+    fold: int | None
+    targets: slice
+    orders: np.ndarray | None = None
+
+
+def targets_stand_alone(est: Any) -> bool:
+    """Whether every target is fitted as if it were alone, so that permuted targets can stand side by side in one fit.
+
+    True for estimators that say ``targets_independent = True``, and for pipelines that end in one and whose earlier
+    steps never look at targets.
+    """
+    if hasattr(est, "steps"):
+        *before, last = [step for _, step in est.steps]
+        return targets_stand_alone(last) and all(_ignores_targets(step) for step in before)
+    return bool(getattr(est, "targets_independent", False))
+
+
+def can_stack(est: Any, data: Pair) -> bool:
+    """Whether permuted targets can be fitted side by side: numbers in two dimensions, each target on its own."""
+    return data.classes is None and data.truth.ndim == 2 and np.ndim(data.y) == 2 and targets_stand_alone(est)
+
+
+def _ignores_targets(step: Any) -> bool:
+    if step is None or isinstance(step, str):
+        return True
+    inner = getattr(step, "estimator", None) if type(step).__name__ == "Labelled" else step
+    return bool(getattr(inner, "ignores_targets", False)) or type(inner).__name__ in IGNORE_TARGETS
+
+
+def take(array: Any, places: np.ndarray) -> Any:
+    """Samples by position, labels kept."""
+    return array.isel(sample=places) if isinstance(array, xr.DataArray) else array[places]
+
+
+def _columns(y: Any, targets: slice) -> Any:
+    return y[:, targets] if getattr(y, "ndim", 1) > 1 else y
+
+
+def numbers(found: Any, unit_axis: bool) -> np.ndarray:
+    """What ``predict`` gave, as (n, targets, ...); ``unit_axis`` says whether the second axis is that of targets."""
+    values = np.asarray(found.values if isinstance(found, xr.DataArray) else found)
+    return values if unit_axis and values.ndim > 1 else values[:, None]
+
+
+def _decision(est: Any, X: Any, classes: np.ndarray) -> np.ndarray:
+    """Decision values (n, 1) or (n, classes, ...), columns in the order of ``classes``, NaN for one never trained."""
+    if hasattr(est, "decision_function"):
+        found = est.decision_function(X)
+    elif hasattr(est, "predict_proba"):
+        found = est.predict_proba(X)
+    else:
+        raise ValueError(f"score 'auc' needs decision_function or predict_proba, and {type(est).__name__} has neither")
+    values = np.asarray(found.values if isinstance(found, xr.DataArray) else found, dtype=np.float64)
+    values = values[:, None] if values.ndim == 1 else values
+    if len(classes) == 2 and values.shape[1] == 2:
+        return values[:, 1:]
+    known = np.asarray(getattr(est, "classes_", classes))
+    if len(known) == len(classes):
+        return values
+    full = np.full((len(values), 1 if len(classes) == 2 else len(classes), *values.shape[2:]), np.nan)
+    if len(classes) > 2 and len(known) > 2:
+        full[:, np.searchsorted(classes, known)] = values
+    return full
+
+
+def _outcome(problem: Problem, est: Any, X: Any) -> dict[str, np.ndarray]:
+    """Predictions, and decision values where the score asks for them, of one fitted estimator."""
+    classes = problem.data.classes
+    if classes is None:
+        return {"prediction": numbers(est.predict(X), np.ndim(problem.data.y) > 1)}
+    said = numbers(est.predict(X), False)
+    found = {"prediction": np.searchsorted(classes, said).clip(0, len(classes) - 1)}
+    if problem.score.needs == "decision":
+        found["decision"] = _decision(est, X, classes)
+    return found
+
+
+def score_outcomes(
+    problem: Problem, truths: list[np.ndarray], outcomes: list[dict[str, np.ndarray]], only: str | None = None
+) -> tuple[np.ndarray | None, np.ndarray]:
+    """Scores of each fold, (fold, unit, ...), and over all pooled, (unit, ...).
+
+    ``only="pool"`` leaves out what the pooled result does not need.
+    """
+    key = "decision" if problem.score.needs == "decision" else "prediction"
+    parts = [outcome[key] for outcome in outcomes]
+    by_fold = None
+    if problem.pool == "folds" or only is None:
+        by_fold = np.stack([_score(problem, t, p) for t, p in zip(truths, parts)])
+    if problem.pool == "folds":
+        assert by_fold is not None
+        return by_fold, by_fold.mean(axis=0)
+    return by_fold, _score(problem, np.concatenate(truths), np.concatenate(parts))
+
+
+def _score(problem: Problem, truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    score = problem.score
+    if score.needs == "decision":
+        classes = problem.data.classes
+        assert classes is not None
+        return np.asarray(score.compute(truth[:, 0], predicted, np.arange(len(classes))))[None]
+    if predicted.ndim > truth.ndim:
+        shape = truth.shape + (1,) * (predicted.ndim - truth.ndim)
+        truth = np.broadcast_to(truth.reshape(shape), predicted.shape)
+    if len(truth) < score.fewest:
+        count = len(problem.columns) if score.needs == "rows" else predicted.shape[1]
+        return np.full((count, *predicted.shape[2:]), np.nan)
+    return score(truth, predicted, problem.columns)
+
+
+def run(problem: Problem, piece: Piece) -> dict[str, Any]:
+    """Do one piece.
+
+    Returns
+    -------
+    ``prediction`` (and ``decision``) of a fold, or ``null`` (permutation, unit, ...) of a batch of permutations, with
+    ``elapsed`` seconds, and ``notes``: the texts of the NeurodecodeWarnings of a fold.
+    """
+    start = time.perf_counter()
+    if piece.orders is not None:
+        found: dict[str, Any] = {"null": _null(problem, piece)}
+        notes: list[str] = []
+    else:
+        found, notes = _fold(problem, piece)
+    return {**found, "elapsed": time.perf_counter() - start, "notes": notes}
+
+
+def _fold(problem: Problem, piece: Piece) -> tuple[dict[str, Any], list[str]]:
+    from sklearn.base import clone
+
+    assert piece.fold is not None
+    data, fold = problem.data, problem.folds[piece.fold]
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        est = clone(problem.est)
+        est.fit(take(data.X, fold.train), take(_columns(data.y, piece.targets), fold.train))
+        found = _outcome(problem, est, take(data.X, fold.test))
+    notes = []
+    for item in caught:
+        if issubclass(item.category, NeurodecodeWarning):
+            notes.append(str(item.message))
+        else:
+            warnings.warn_explicit(item.message, item.category, item.filename, item.lineno)
+    return found, notes
+
+
+def _null(problem: Problem, piece: Piece) -> np.ndarray:
+    """Scores of permuted targets: the whole pipeline is fitted again, in every fold, on targets that changed places."""
+    assert piece.orders is not None
+    with warnings.catch_warnings():
+        # What is wrong with a fit on permuted targets was said about the real ones, or is meant to be so.
+        warnings.simplefilter("ignore", NeurodecodeWarning)
+        return _stacked(problem, piece) if problem.stacked else _one_by_one(problem, piece)
+
+
+def _one_by_one(problem: Problem, piece: Piece) -> np.ndarray:
+    from sklearn.base import clone
+
+    assert piece.orders is not None
+    data = problem.data
+    y = _columns(data.y, piece.targets)
+    scores = []
+    for order in piece.orders:
+        values = np.asarray(y.values if isinstance(y, xr.DataArray) else y)[order]
+        permuted = y.copy(data=values) if isinstance(y, xr.DataArray) else values
+        truth = data.truth[:, piece.targets][order]
+        outcomes = []
+        for fold in problem.folds:
+            est = clone(problem.est).fit(take(data.X, fold.train), take(permuted, fold.train))
+            outcomes.append(_outcome(problem, est, take(data.X, fold.test)))
+        scores.append(score_outcomes(problem, [truth[fold.test] for fold in problem.folds], outcomes, "pool")[1])
+    return np.stack(scores)
+
+
+def _stacked(problem: Problem, piece: Piece) -> np.ndarray:
+    """The same numbers with one fit per fold: permuted targets stand side by side as more targets."""
+    from sklearn.base import clone
+
+    assert piece.orders is not None
+    data, orders = problem.data, piece.orders
+    truth = data.truth[:, piece.targets]
+    n, count = truth.shape
+    side_by_side = np.ascontiguousarray(truth[orders].transpose(1, 0, 2)).reshape(n, len(orders) * count)
+    predicted = []
+    for fold in problem.folds:
+        est = clone(problem.est).fit(take(data.X, fold.train), side_by_side[fold.train])
+        predicted.append(numbers(est.predict(take(data.X, fold.test)), True).reshape(-1, len(orders), count))
+    scores = []
+    for number, order in enumerate(orders):
+        permuted = truth[order]
+        outcomes = [{"prediction": part[:, number]} for part in predicted]
+        scores.append(score_outcomes(problem, [permuted[fold.test] for fold in problem.folds], outcomes, "pool")[1])
+    return np.stack(scores)
+
+
+def pieces(problem: Problem, orders: np.ndarray | None, target_block: int | None = None) -> list[Piece]:
+    """Cut the work: every fold of every block of targets, then every batch of permutations of every block.
+
+    Targets are cut only where they stand alone, and for the null of a score of whole rows not at all. The cut
+    depends on sizes, never on timing, so that a resumed job finds the same pieces.
+    """
+    data = problem.data
+    count = data.truth.shape[1]
+    alone = problem.stacked
+    size = (target_block or max(1, BYTES_A_FIT // (8 * data.n_samples))) if alone else count
+    found = [
+        Piece(f"fold-{fold:04d}_targets-{targets.start:07d}-{targets.stop:07d}", fold, targets)
+        for targets in batches(count, min(size, count))
+        for fold in range(len(problem.folds))
+    ]
+    if orders is None or len(orders) == 0:
+        return found
+    wide = count if problem.score.needs == "rows" else min(size, count)
+    batch = max(1, BYTES_A_NULL // (8 * data.n_samples * wide)) if problem.stacked else PERMUTATIONS_A_PIECE
+    for targets in batches(count, wide):
+        for part in batches(len(orders), min(batch, len(orders))):
+            name = f"null-{part.start:06d}-{part.stop:06d}_targets-{targets.start:07d}-{targets.stop:07d}"
+            found.append(Piece(name, None, targets, orders[part]))
+    return found
