@@ -16,7 +16,7 @@ __getattr__, __dir__, __all__ = _lazy(
         "check_same_labels": "labels",
         "match": "arrange",
         "average_repeats": "arrange",
-        "concat": "arrange",
+        "concat": "concatenate",
         "Labelled": "wrap",
         "save": "store",
         "load": "store",

@@ -1,4 +1,4 @@
-"""Bringing representations together by their labels: match, average repeats, concatenate."""
+"""Bringing two representations to the same samples by their labels, and repeats to their mean."""
 
 from __future__ import annotations
 
@@ -12,13 +12,10 @@ import xarray as xr
 from .._names import lookup
 from ..exceptions import AlignmentError, TimingError
 from .labels import (
-    Labels,
+    both_series,
     check_same_content,
-    check_same_samples,
     check_same_times,
-    check_same_units,
     describe_missing,
-    is_series,
     same_entries,
 )
 
@@ -70,8 +67,9 @@ def match(
     lookup({"None": None, "end": "end"}, str(trim), "trim")
     names = (by,) if isinstance(by, str) else tuple(by)
     a, b = keys(X, names, "X"), keys(Y, names, "Y")
-    if trim is not None or (is_series(X) and is_series(Y)):
-        return _match_series(X, Y, trim, check_ids=names == ("stimulus",))
+    repeated = len(set(a)) < len(a) or len(set(b)) < len(b)
+    if trim is not None or (both_series(X, Y) and (repeated or (join == "exact" and len(a) != len(b)))):
+        return _match_series(X, Y, trim, names)
     if repeats == "average":
         X = average_repeats(X, by) if len(set(a)) < len(a) else X
         Y = average_repeats(Y, by) if len(set(b)) < len(b) else Y
@@ -121,13 +119,15 @@ def average_repeats(X: xr.DataArray, by: str | Sequence[str] = "stimulus") -> xr
     """
     names = (by,) if isinstance(by, str) else tuple(by)
     labels = keys(X, names, "X")
+    if X.dtype.kind not in "biuf":
+        raise TypeError(f"the values are {X.dtype}; only numbers can be averaged.")
     groups: dict[Any, list[int]] = {}
     for at, label in enumerate(labels):
         groups.setdefault(label, []).append(at)
     rows = [np.array(members) for members in groups.values()]
     before = X["n_repeats"].values if "n_repeats" in X.coords else np.ones(len(labels), dtype=int)
     X = X.transpose("sample", ...)
-    out = np.empty((len(rows), *X.shape[1:]), dtype=X.dtype)
+    out = np.empty((len(rows), *X.shape[1:]), dtype=X.dtype if X.dtype.kind == "f" else np.float64)
     for at, members in enumerate(rows):
         block = np.asarray(X.data[members], dtype=np.float64)
         weight = before[members].astype(np.float64)
@@ -153,77 +153,6 @@ def average_repeats(X: xr.DataArray, by: str | Sequence[str] = "stimulus") -> xr
         note += f"; dropped because they vary within a group: {', '.join(sorted(dropped))}"
     coords["n_repeats"] = ("sample", np.array([int(before[m].sum()) for m in rows]))
     return _rebuilt(X, out, coords, [*X.attrs.get("history", []), note])
-
-
-def concat(
-    parts: Mapping[str, xr.DataArray] | Sequence[xr.DataArray], label: str | None = None, dim: str = "unit"
-) -> xr.DataArray:
-    """Put arrays side by side: layers, feature spaces or subjects along ``unit``, sessions along ``sample``.
-
-    Along ``unit`` every part must have the same samples in the same order. Sample coordinates on which the parts
-    disagree go: to ``unit`` where each part has one value (``subject``), else they are dropped; the history says so.
-    Unit coordinates that a part does not have are filled with ``""`` or NaN. Along ``sample`` the units must agree.
-
-    Parameters
-    ----------
-    parts : name to array, or a list of arrays.
-    label : coordinate on ``dim`` that holds the names of the parts; ``"space"`` for a mapping along ``unit``.
-    dim : ``"unit"`` or ``"sample"``.
-
-    Returns
-    -------
-    One labelled array; attributes that all parts share are kept.
-
-    Raises
-    ------
-    AlignmentError : samples (or units) that differ, naming the part; other dimensions; a taken label.
-
-    Examples
-    --------
-    >>> from neurodecode.representation import as_representation
-    >>> early = as_representation([[1.0], [2.0]], stimulus=["a", "b"], kind="network")
-    >>> both = concat({"conv1": early, "fc": early}, label="layer")
-    >>> both["layer"].values.tolist()
-    ['conv1', 'fc']
-    """
-    lookup({"unit": "unit", "sample": "sample"}, dim, "dim")
-    named = isinstance(parts, Mapping)
-    arrays = dict(parts) if isinstance(parts, Mapping) else {str(at): part for at, part in enumerate(parts)}
-    if not arrays:
-        raise AlignmentError("there is nothing to concatenate; give at least one array.")
-    if label is not None and not named:
-        raise ValueError(f"label={label!r} needs names: pass a mapping, concat({{name: array, ...}}, label={label!r}).")
-    for name, part in arrays.items():
-        if not isinstance(part, xr.DataArray) or not {"sample", "unit"} <= set(part.dims):
-            raise TypeError(
-                f"part {name!r} is not a labelled sample x unit array; make it with as_representation(...)."
-            )
-    if named and label is None and dim == "unit" and not any("space" in part.coords for part in arrays.values()):
-        label = "space"
-    _same_shape(arrays, dim)
-    coords = _along_unit(arrays) if dim == "unit" else _along_sample(arrays)
-    notes = coords.pop("", [])
-    if label is not None:
-        repeated = np.repeat([str(name) for name in arrays], [part.sizes[dim] for part in arrays.values()])
-        if label in coords and not (
-            coords[label][0] == (dim,) and same_entries(np.asarray(coords[label][1]), repeated)
-        ):
-            raise AlignmentError(
-                f"the parts carry a coordinate {label!r} that says something else; choose another label."
-            )
-        coords[label] = ((dim,), repeated)
-    first = next(iter(arrays.values()))
-    axis = first.dims.index(dim)
-    data = np.concatenate([part.data for part in arrays.values()], axis=axis)
-    kinds = list(dict.fromkeys(str(part.attrs.get("kind", "features")) for part in arrays.values()))
-    shared = {k: v for k, v in first.attrs.items() if all(_same(v, p.attrs.get(k)) for p in arrays.values())}
-    history = [] if not _same_history(arrays) else list(first.attrs.get("history", []))
-    if not history:
-        history = [f"{name}: {line}" for name, part in arrays.items() for line in part.attrs.get("history", [])]
-    shown = ", ".join(f"{name} ({part.sizes[dim]})" for name, part in list(arrays.items())[:8])
-    history += [f"concat along {dim} of {len(arrays)}: {shown}{', ...' if len(arrays) > 8 else ''}", *notes]
-    attrs = {**shared, "kind": "+".join(kinds), "history": history}
-    return xr.DataArray(data, dims=first.dims, coords=coords, attrs=attrs)
 
 
 def keys(X: Any, by: Sequence[str], name: str) -> list[Any]:
@@ -271,7 +200,7 @@ def _pairs(X: Any, Y: Any, a: list, b: list, shared: set, repeats: str, said: st
 
 
 def _match_series(
-    X: xr.DataArray, Y: xr.DataArray, trim: str | None, check_ids: bool
+    X: xr.DataArray, Y: xr.DataArray, trim: str | None, by: Sequence[str]
 ) -> tuple[xr.DataArray, xr.DataArray]:
     """Two continuous recordings: sample i of a run goes with sample i of that run."""
     for array, name in ((X, "X"), (Y, "Y")):
@@ -280,8 +209,13 @@ def _match_series(
     if trim is not None:
         X, Y = _trimmed(X, Y)
     check_same_times(X, Y)
-    if check_ids:
-        check_same_samples(X, Y)
+    for at, (one, two) in enumerate(zip(keys(X, by, "X"), keys(Y, by, "Y"))):
+        if one != two:
+            raise AlignmentError(
+                f"two time series have the same onsets and other {' + '.join(by)} labels, first at sample {at}: "
+                f"{_text(one)!r} in X, {_text(two)!r} in Y. Correct the labels or the onsets of one side."
+            )
+    check_same_content(X, Y)
     return X, Y
 
 
@@ -321,104 +255,6 @@ def _rebuilt(X: xr.DataArray, values: np.ndarray, coords: Mapping[str, Any], his
     return xr.DataArray(values, dims=X.dims, coords=dict(coords), attrs={**X.attrs, "history": history}, name=X.name)
 
 
-def _same_shape(arrays: Mapping[str, xr.DataArray], dim: str) -> None:
-    base, first = next(iter(arrays.items()))
-    for name, part in arrays.items():
-        if part.dims != first.dims:
-            raise AlignmentError(f"part {name!r} has dims {part.dims}, part {base!r} has {first.dims}.")
-        for other in ("time", "token"):
-            if other not in part.dims:
-                continue
-            fits = part.sizes[other] == first.sizes[other]
-            if fits and other in part.coords and other in first.coords:
-                fits = same_entries(part[other].values, first[other].values)
-            if not fits:
-                raise TimingError(f"parts {base!r} and {name!r} differ along {other!r}; select the same points first.")
-        if dim == "unit":
-            check_same_samples(first, part, names=(f"part {base!r}", f"part {name!r}"))
-        else:
-            check_same_units(part, Labels.of(first, "unit"))
-
-
-def _along_unit(arrays: Mapping[str, xr.DataArray]) -> dict[str, Any]:
-    parts = list(arrays.values())
-    coords: dict[str, Any] = {}
-    notes = []
-    on_sample = {str(name): None for part in parts for name in part.coords if part[name].dims == ("sample",)}
-    on_unit = {str(name): None for part in parts for name in part.coords if part[name].dims == ("unit",)}
-    moved, dropped = {}, []
-    for name in on_sample:
-        have = [part[name].values for part in parts if name in part.coords and part[name].dims == ("sample",)]
-        if all(same_entries(have[0], entry) for entry in have):
-            coords[name] = (("sample",), have[0])
-        elif len(have) == len(parts) and name not in on_unit and all(len(set(e.tolist())) == 1 for e in have):
-            moved[name] = np.concatenate([np.repeat(e[:1], part.sizes["unit"]) for e, part in zip(have, parts)])
-        else:
-            dropped.append(name)
-    for name in on_unit:
-        if name in coords:
-            raise AlignmentError(f"{name!r} labels samples in one part and units in another; rename one of them.")
-        coords[name] = (("unit",), _filled([_entry(part, name) for part in parts], [p.sizes["unit"] for p in parts]))
-    coords.update({name: (("unit",), entry) for name, entry in moved.items()})
-    coords.update(_shared_rest(parts))
-    if moved:
-        notes.append(f"concat: moved from sample to unit: {', '.join(sorted(moved))}")
-    if dropped:
-        notes.append(f"concat: dropped sample coordinates on which the parts differ: {', '.join(sorted(dropped))}")
-    coords[""] = notes
-    return coords
-
-
-def _along_sample(arrays: Mapping[str, xr.DataArray]) -> dict[str, Any]:
-    parts = list(arrays.values())
-    base, first = next(iter(arrays.items()))
-    coords: dict[str, Any] = {}
-    names = {str(name): None for part in parts for name in part.coords if part[name].dims == ("sample",)}
-    for name in names:
-        lacking = [key for key, part in arrays.items() if name not in part.coords]
-        if lacking:
-            raise AlignmentError(
-                f"part {lacking[0]!r} has no sample coordinate {name!r}, which other parts have; "
-                "add it there or drop it from the others with X.drop_vars."
-            )
-        coords[name] = (("sample",), np.concatenate([part[name].values for part in parts]))
-    masks = [part["masked"].values for part in parts if "masked" in part.coords]
-    coords.update({str(key): (("unit",), first[key].values) for key in first.coords if first[key].dims == ("unit",)})
-    if masks:
-        if any(not np.array_equal(mask, masks[0]) for mask in masks) or len(masks) < len(parts):
-            raise AlignmentError(f"the parts mask other units than {base!r}; drop those units in all parts first.")
-        coords["masked"] = (("unit",), masks[0])
-    coords.update(_shared_rest(parts))
-    return coords
-
-
-def _shared_rest(parts: Sequence[xr.DataArray]) -> dict[str, Any]:
-    first = parts[0]
-    rest = {str(name): first[name].variable for name in first.coords if first[name].dims in (("time",), ("token",))}
-    return {name: entry for name, entry in rest.items() if all(name in part.coords for part in parts)}
-
-
-def _entry(part: xr.DataArray, name: str) -> np.ndarray | None:
-    return part[name].values if name in part.coords and part[name].dims == ("unit",) else None
-
-
-def _filled(entries: Sequence[np.ndarray | None], sizes: Sequence[int]) -> np.ndarray:
-    """Coordinate values of all parts; a part without them gets "" for text, False for flags, NaN for numbers."""
-    have = [entry for entry in entries if entry is not None]
-    kinds = {entry.dtype.kind for entry in have}
-    if kinds <= {"U", "O", "T"}:
-        blank: Any = ""
-    elif kinds == {"b"}:
-        blank = False
-    elif kinds <= set("biuf"):
-        blank = np.nan
-    else:
-        have = [entry.astype(str) for entry in have]
-        entries = [None if entry is None else entry.astype(str) for entry in entries]
-        blank = ""
-    return np.concatenate([np.full(size, blank) if e is None else e for e, size in zip(entries, sizes)])
-
-
 def _occurrence(labels: Sequence[Any]) -> np.ndarray:
     """How many times each label has come before."""
     seen: Counter = Counter()
@@ -427,18 +263,6 @@ def _occurrence(labels: Sequence[Any]) -> np.ndarray:
         out[at] = seen[label]
         seen[label] += 1
     return out
-
-
-def _same(one: Any, two: Any) -> bool:
-    try:
-        return bool(one == two)
-    except ValueError:
-        return bool(np.array_equal(one, two))
-
-
-def _same_history(arrays: Mapping[str, xr.DataArray]) -> bool:
-    histories = [part.attrs.get("history", []) for part in arrays.values()]
-    return all(history == histories[0] for history in histories)
 
 
 def _text(label: Any) -> str:

@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+_SWEPT: set[tuple[int, str]] = set()
 NO_EXCHANGE = {errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EPERM, errno.EXDEV}
 
 
@@ -57,7 +58,7 @@ def write_atomic(path: str | os.PathLike[str], data: bytes | str) -> Path:
             temporary.unlink(missing_ok=True)
             raise
         flush_folder(path.parent)
-        sweep(path)
+        sweep(path.parent)
     return path
 
 
@@ -76,7 +77,7 @@ def explained(path: Path) -> Iterator[None]:
             errno.EACCES: "choose a folder that you may write",
             errno.ENOTDIR: "a file stands where a folder is needed",
         }.get(error.errno, "choose another path")
-        raise type(error)(error.errno, f"cannot write {path.name!r}: {os.strerror(error.errno)}; {advice}") from error
+        raise type(error)(error.errno, f"cannot write {str(path)!r}: {os.strerror(error.errno)}; {advice}") from error
 
 
 def place_folder(temporary: Path, path: Path) -> None:
@@ -159,10 +160,16 @@ def leftovers(path: Path) -> list[Path]:
         return []
 
 
-def sweep(path: Path) -> None:
-    """Remove what killed writers of ``path`` left behind; living ones and those of other machines stay."""
-    for left in leftovers(path):
-        if not _owner_lives(left):
+def sweep(folder: Path) -> None:
+    """Remove what killed writers left in a folder, once per process; living ones and other machines' stay."""
+    place = (os.getpid(), os.path.abspath(folder))
+    if place in _SWEPT:
+        return
+    _SWEPT.add(place)
+    for left in [found for found in folder.iterdir() if ".part-" in found.name and found.name.startswith(".")]:
+        target = folder / left.name[1:].rsplit(".part-", 1)[0]
+        finished = left.suffix == ".new" or (left.suffix == ".old" and target.exists())
+        if finished and not _owner_lives(left):
             if left.is_dir():
                 shutil.rmtree(left, ignore_errors=True)
             else:

@@ -152,20 +152,21 @@ def check_same_labels(first: Any, second: Any, what: str = "stimulus", names: tu
     if a == b:
         return
     left, right = names
+    call = f"match({left}, {right}" if left.isidentifier() and right.isidentifier() else "match(X, Y"
     in_a, in_b = Counter(a), Counter(b)
     if in_a == in_b:
         at = next(i for i, (p, q) in enumerate(zip(a, b)) if p != q)
         raise AlignmentError(
             f"{left} and {right} have the same {len(a)} {what} labels in another order "
-            f"(first at position {at}: {a[at]!r} and {b[at]!r}); reorder with match({left}, {right}, by={what!r})."
+            f"(first at position {at}: {a[at]!r} and {b[at]!r}); reorder with {call}, by={what!r})."
         )
     if set(in_a) == set(in_b):
         uneven = [f"{label!r} ({in_a[label]} and {in_b[label]})" for label in in_a if in_a[label] != in_b[label]]
         raise AlignmentError(
             f"{left} ({len(a)} samples) and {right} ({len(b)}) repeat the same {what} labels in different numbers: "
-            f"{_few(uneven)}. Say what to do with repeats: match({left}, {right}, repeats='average'|'keep'|'split')."
+            f"{_few(uneven)}. Say what to do with repeats: {call}, repeats='average'|'keep'|'split')."
         )
-    raise AlignmentError(f"{describe_missing(in_a, in_b, what, names)}. {_join_advice(in_a, in_b, names)}")
+    raise AlignmentError(f"{describe_missing(in_a, in_b, what, names)}. {_join_advice(in_a, in_b, call)}")
 
 
 def describe_missing(one: Mapping[str, Any], two: Mapping[str, Any], what: str, names: tuple[str, str]) -> str:
@@ -222,16 +223,23 @@ def check_same_content(X: xr.DataArray, y: xr.DataArray, names: tuple[str, str] 
         )
 
 
-def is_series(X: xr.DataArray) -> bool:
-    """Whether the samples are the volumes or bins of a continuous recording: onsets one repetition time apart."""
-    step = sample_period(X)
-    if step is None or "onset" not in X.coords or X["onset"].dims != ("sample",) or X.sizes["sample"] < 2:
+def both_series(X: xr.DataArray, y: xr.DataArray) -> bool:
+    """Whether both are continuous recordings: samples are volumes or bins, one period apart within a run.
+
+    The period is ``tr`` or ``1 / sfreq``; an array that does not say takes that of the other.
+    """
+    one, two = sample_period(X), sample_period(y)
+    return _regular(X, one or two) and _regular(y, two or one)
+
+
+def _regular(X: xr.DataArray, period: float | None) -> bool:
+    if period is None or "onset" not in X.coords or X["onset"].dims != ("sample",) or X.sizes["sample"] < 2:
         return False
     steps = np.diff(np.asarray(X["onset"].values, dtype=float))
     if "run" in X.coords and X["run"].dims == ("sample",):
         runs = X["run"].values
         steps = steps[runs[1:] == runs[:-1]]
-    return len(steps) > 0 and abs(float(np.median(steps)) - step) <= 0.01 * step
+    return len(steps) > 0 and abs(float(np.median(steps)) - period) <= 0.01 * period
 
 
 def sample_period(X: xr.DataArray) -> float | None:
@@ -252,18 +260,19 @@ def check_same_times(X: xr.DataArray, y: xr.DataArray, names: tuple[str, str] = 
             f"{names[0]} has {n} samples and {names[1]} has {m}: {longer} is {abs(n - m)} samples longer. If the "
             f"surplus is at the end, ask for it: match({names[0]}, {names[1]}, trim='end')."
         )
-    if not (is_series(X) and is_series(y)):
+    if not both_series(X, y):
         return
     one, two = sample_period(X), sample_period(y)
-    if one is not None and two is not None and abs(one - two) > 0.01 * one:
+    one, two = one or two or 1.0, two or one or 1.0
+    if abs(one - two) > 0.01 * one:
         raise TimingError(
             f"{names[0]} has a sample every {one:g} s and {names[1]} every {two:g} s; resample one of them."
         )
     a, b = np.asarray(X["onset"].values, dtype=float), np.asarray(y["onset"].values, dtype=float)
-    differ = np.flatnonzero(np.abs(a - b) > max(1e-3, 0.01 * (one or 0.0)))
+    differ = np.flatnonzero(np.abs(a - b) > max(1e-3, 0.01 * one))
     if len(differ):
         at = int(differ[0])
-        k = (b[at] - a[at]) / one if one else float("nan")
+        k = (b[at] - a[at]) / one
         raise TimingError(
             f"onsets differ at {len(differ)} of {n} samples, first at sample {at}: {a[at]:g} s in {names[0]}, "
             f"{b[at]:g} s in {names[1]} (a shift of {k:+.3g} samples). Correct the onsets of one side."
@@ -322,9 +331,9 @@ def _few(entries: Sequence[str], most: int = 5) -> str:
     return ", ".join(entries[:most]) + (f" and {len(entries) - most} more" if len(entries) > most else "")
 
 
-def _join_advice(one: Mapping[str, Any], two: Mapping[str, Any], names: tuple[str, str]) -> str:
+def _join_advice(one: Mapping[str, Any], two: Mapping[str, Any], call: str) -> str:
     shared = sum(label in two for label in one)
     if not shared:
         first, second = next(iter(one)), next(iter(two))
         return f"They share no label: do both name the stimuli the same way ({first!r}, {second!r})?"
-    return f"Keep the {shared} that are shared with match({names[0]}, {names[1]}, join='inner')."
+    return f"Keep the {shared} that are shared with {call}, join='inner')."

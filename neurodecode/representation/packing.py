@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from .schema import json_ready, row_blocks
+from .schema import json_ready
+from .values import row_blocks
 
 PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 RESERVED = {"zarr", "c", "neurodecode"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
 
@@ -11,9 +11,9 @@ import xarray as xr
 
 from .._names import lookup
 from ..exceptions import AlignmentError, DegenerateDataError, TimingError
+from .values import as_array, promoted, row_blocks
 
 DIMS = ("sample", "unit", "time", "token")
-BLOCK_BYTES = 1 << 24
 
 
 def as_representation(
@@ -76,7 +76,7 @@ def as_representation(
     given = json_ready(dict(attrs or {}), "attrs")
     if given.get("kind", kind) != kind:
         raise ValueError(f"kind={kind!r} and attrs['kind']={given['kind']!r} disagree; give one of them.")
-    data, notes = _values(values)
+    data, notes = promoted(values)
     names = _dims(values, data, dims)
     sizes = dict(zip(names, data.shape))
     for dim in ("sample", "unit"):
@@ -239,7 +239,7 @@ def coordinate(entry: Any, size: int, name: str, dim: str) -> np.ndarray:
     """(size,) label array without Python objects; one value is repeated."""
     if isinstance(entry, xr.DataArray):
         entry = entry.values
-    array = entry.to_numpy() if hasattr(entry, "to_numpy") else np.asarray(_tensor(entry))
+    array = entry.to_numpy() if hasattr(entry, "to_numpy") else np.asarray(as_array(entry))
     if array.ndim == 0:
         array = np.full(size, array[()])
     if array.ndim != 1:
@@ -255,63 +255,6 @@ def coordinate(entry: Any, size: int, name: str, dim: str) -> np.ndarray:
     if array.dtype.kind not in "biufUmM":
         raise TypeError(f"{dim} coordinate {name!r} is {array.dtype}; use text, numbers, booleans or dates.")
     return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
-
-
-def row_blocks(data: Any) -> Iterator[tuple[slice, np.ndarray]]:
-    """Rows of ``data`` in blocks of about 16 MB, read from memory, disk or Dask one after another."""
-    if data.ndim == 0:
-        yield slice(0, 1), np.asarray(data).reshape(1)
-        return
-    size = len(data)
-    row_bytes = max(1, int(np.prod(data.shape[1:], dtype=np.int64)) * data.dtype.itemsize)
-    step = max(1, BLOCK_BYTES // row_bytes)
-    if hasattr(data, "chunks") and data.chunks:
-        step = max(step, int(data.chunks[0][0]))
-    for start in range(0, size, step):
-        rows = slice(start, min(size, start + step))
-        yield rows, np.asarray(data[rows])
-
-
-def _tensor(values: Any) -> Any:
-    """A tensor of any library as something NumPy can read, without importing that library."""
-    if hasattr(values, "detach") and hasattr(values, "cpu"):
-        values = values.detach().cpu()
-        if str(values.dtype).endswith("bfloat16"):
-            values = values.float()
-        return values.numpy()
-    return values
-
-
-def _values(values: Any) -> tuple[Any, list[str]]:
-    """The values as float32 or float64 in native byte order, and what was done to get there."""
-    if isinstance(values, xr.DataArray):
-        values = values.data
-    given = str(getattr(values, "dtype", "")).removeprefix("torch.")
-    values = _tensor(values)
-    if isinstance(values, np.ma.MaskedArray):
-        values = np.ma.filled(values.astype(np.result_type(values.dtype, np.float32)), np.nan)
-    data = values if hasattr(values, "dask") else np.asanyarray(values)
-    if isinstance(data, np.matrix):
-        data = np.asarray(data)
-    source = given or str(data.dtype)
-    kind, half = data.dtype.kind, data.dtype.name in ("float16", "bfloat16")
-    if half:
-        data = data.astype(np.float32)
-    elif kind in "biu" or (kind == "f" and data.dtype.itemsize > 8):
-        data = data.astype(np.float64)
-    elif kind != "f":
-        raise TypeError(
-            f"values are {data.dtype}; expected numbers."
-            + (" Take the absolute value, or real and imaginary parts as units." if kind == "c" else "")
-            + (" An array of objects holds rows of unequal length or text." if kind == "O" else "")
-        )
-    elif not data.dtype.isnative:
-        data = data.astype(data.dtype.newbyteorder("="))
-    changed = source in ("bfloat16", "float16") or np.dtype(data.dtype).name != source.lstrip("<>=|")
-    known = {"f4": "float32", "f8": "float64", "f2": "float16"}
-    source = known.get(source.lstrip("<>=|"), source)
-    changed = changed and source != data.dtype.name
-    return data, [f"values converted from {source} to {data.dtype.name}"] if changed else []
 
 
 def _dims(values: Any, data: Any, dims: Sequence[str] | None) -> tuple[str, ...]:

@@ -78,7 +78,7 @@ def save(X: xr.DataArray | xr.Dataset | xr.DataTree, path: str | os.PathLike[str
             return path
         recover(path)
         _may_replace(path)
-        sweep(path)
+        sweep(path.parent)
         temporary = beside(path, "new")
         try:
             temporary.mkdir()
@@ -95,7 +95,8 @@ def load(path: str | os.PathLike[str], *, lazy: bool = False) -> Any:
     Parameters
     ----------
     path : a folder or ``.nc`` file that ``save`` wrote.
-    lazy : leave the values of data variables on disk until they are selected (zarr only); labels are read.
+    lazy : leave the values of data variables on disk until they are selected (zarr only); labels are read. The
+        folder must then stay as it is while the array is in use.
 
     Returns
     -------
