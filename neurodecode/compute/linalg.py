@@ -244,3 +244,48 @@ def _gram(x: Tensor) -> Tensor:
         part = _double(x[:, columns])
         gram.addmm_(part, part.T)
     return gram
+
+
+def leave_one_out_r2(spectrum: Spectrum, y: Tensor, alphas: Tensor, *, centre: bool = True) -> Tensor | None:
+    """What ``path_r2`` gives, averaged over n splits that each hold out one sample, from one factorisation.
+
+    With the hat matrix H(a) = U diag(s^2 / (s^2 + a)) U' (+ 1/n where an intercept is fitted), the held-out error of
+    sample i is (y - H y)_i / (1 - H_ii), exactly (Allen 1974, Technometrics 16; Golub, Heath, Wahba 1979, Technometrics
+    21, section 1). It stands against the variance of the other samples, as in :func:`path_r2`.
+
+    Parameters
+    ----------
+    spectrum : of all n samples, centred where an intercept is fitted.
+    y : (n, t) targets, centred where an intercept is fitted.
+    alphas : (penalties,).
+
+    Returns
+    -------
+    (penalties, t), or None where a penalty is so small that a sample decides its own prediction (H_ii = 1 to rounding).
+
+    Examples
+    --------
+    >>> x = torch.tensor([[-1.0], [0.0], [1.0]], dtype=torch.float64)
+    >>> leave_one_out_r2(factorise(x), x.clone(), torch.tensor([0.0])).round(decimals=3)
+    tensor([[1.]], dtype=torch.float64)
+    """
+    n, t = y.shape
+    left, values = spectrum.left, spectrum.values
+    alphas = alphas.to(values)
+    squared = left.to(values).square()
+    base = 1.0 - squared.sum(1) - (1.0 / n if centre else 0.0)
+    kept = alphas[None, :] / (values[:, None] + alphas[None, :])  # (r, penalties): 1 - s^2 / (s^2 + a)
+    free = base[:, None] + squared @ kept  # (n, penalties): 1 - H_ii
+    if bool((free < 1e4 * torch.finfo(y.dtype).eps).any()):
+        return None
+    spectral = left.T @ y
+    outside = y - left @ spectral
+    total, power = y.sum(0), y.square().sum(0)
+    variance = (power - y.square()) / (n - 1) - ((total - y) / (n - 1)).square()
+    flat = variance <= 1e3 * torch.finfo(y.dtype).eps * power / n
+    weight = torch.where(flat, 0.0, 1.0 / torch.where(flat, torch.ones_like(variance), variance))
+    found = y.new_empty((len(alphas), t))
+    for number in range(len(alphas)):
+        residual = torch.addmm(outside, left, kept[:, number, None].to(y) * spectral)
+        found[number] = free[:, number].to(y).pow(-2) @ residual.square_().mul_(weight)
+    return ((~flat).sum(0) - found) / n

@@ -6,7 +6,14 @@ import torch
 from references.linear import contiguous_folds, slow_ridge, slow_search
 
 from neurodecode.compute import linalg
-from neurodecode.compute.linalg import factorise, factorise_fold, path_r2, solve_ridge, spectral_weights
+from neurodecode.compute.linalg import (
+    factorise,
+    factorise_fold,
+    leave_one_out_r2,
+    path_r2,
+    solve_ridge,
+    spectral_weights,
+)
 
 SHAPES = [(40, 7), (30, 30), (20, 60), (25, 1), (3, 50)]
 
@@ -110,11 +117,38 @@ def test_held_out_samples_without_variance():
     assert torch.equal(path_r2(fold, y)[:, 0], torch.zeros(2, dtype=torch.float64))
 
 
+@pytest.mark.parametrize("shape", [(20, 5), (12, 30)])
+@pytest.mark.parametrize("centre", [True, False])
+def test_leaving_one_out_in_closed_form_is_leaving_out_one_after_another(shape, centre):
+    x, y = draw(*shape)
+    y[:, 0] = 0
+    y[3, 0] = 1  # without that sample this target does not vary
+    if centre:
+        x, y = x - x.mean(0), y - y.mean(0)
+    alphas = torch.tensor([100.0, 1.0, 0.01], dtype=torch.float64)
+    slow = torch.zeros(3, y.shape[1], dtype=torch.float64)
+    for row in range(len(x)):
+        rest = torch.tensor([other for other in range(len(x)) if other != row])
+        fold = factorise_fold(x, rest, torch.tensor([row]), alphas, centre=centre)
+        slow += path_r2(fold, y.clone(), centre=centre) / len(x)
+    for solver in ("primal", "dual"):
+        fast = leave_one_out_r2(factorise(x, solver), y, alphas, centre=centre)
+        torch.testing.assert_close(fast, slow, rtol=1e-7, atol=1e-8)
+
+
+def test_leaving_one_out_says_where_it_has_no_closed_form():
+    x, y = draw(10, 30)
+    assert leave_one_out_r2(factorise(x), y, torch.tensor([1.0, 0.0])) is None
+    x, y = draw(30, 10)
+    assert leave_one_out_r2(factorise(x), y, torch.tensor([1.0, 0.0])).isfinite().all()
+
+
 def test_inputs_are_left_as_they_were():
     x, y = draw(20, 4)
     before = x.clone(), y.clone()
     fold = factorise_fold(x, torch.arange(15), torch.arange(15, 20), torch.tensor([1.0]).double())
     path_r2(fold, y)
+    leave_one_out_r2(factorise(x), y, torch.tensor([1.0]))
     spectral_weights(factorise(x, "dual"), y, torch.tensor(1.0))
     assert torch.equal(x, before[0])
     assert torch.equal(y, before[1])
