@@ -224,6 +224,8 @@ def json_ready(value: Any, where: str) -> Any:
 
 def identity(stimulus: Any, size: int, name: str = "stimulus") -> np.ndarray:
     """(samples,) text labels from text or integers, checked for length and gaps."""
+    if isinstance(stimulus, (str, bytes)) or np.ndim(stimulus) == 0:
+        raise AlignmentError(f"{name}={stimulus!r} is one label; give one for each of the {size} samples.")
     labels = coordinate(stimulus, size, name, "sample")
     if labels.dtype.kind == "f":
         whole = [int(label) if np.isfinite(label) and label == int(label) else label for label in labels.tolist()]
