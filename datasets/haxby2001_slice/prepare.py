@@ -8,11 +8,17 @@ from neurodecode.sources import fmri
 
 
 def load(
-    folder: Path, samples: str = "block", grid: str = "slice", detrend: bool = True, standardize: bool = True
+    folder: Path,
+    samples: str = "block",
+    grid: str = "slice",
+    detrend: bool = True,
+    standardize: bool = True,
+    drop: tuple[str, ...] = ("rest",),
 ) -> dict:
     """``brain``: 72 blocks (or volumes) x voxels, with ``category`` and ``run`` on sample.
 
-    ``samples`` is ``"block"`` or ``"volume"``; ``grid`` is ``"slice"`` (530 voxels) or ``"25mm"`` (129 voxels).
+    ``samples`` is ``"block"`` or ``"volume"``; ``grid`` is ``"slice"`` (530 voxels) or ``"25mm"`` (129 voxels);
+    ``drop=()`` keeps rest, which stands between the blocks.
     """
     files = {
         "slice": ("bold_1slice.nii.gz", "mask_1slice_brain.nii.gz"),
@@ -29,6 +35,7 @@ def load(
         detrend=detrend,
         standardize=standardize,
         samples=samples,
+        drop=drop,
         subject="subj1",
         dataset="haxby2001_slice",
     )
