@@ -256,7 +256,10 @@ def _permutations(
     if n == 0 or seed is None:
         return None, said
     data = problem.data
-    attrs = [dict(array.attrs) for array in (X, Y) if isinstance(array, xr.DataArray)]
+    labelled = [array for array in (X, Y) if isinstance(array, xr.DataArray)]
+    attrs = [dict(array.attrs) for array in labelled]
+    if permute is None and any("time" in array.dims for array in labelled):
+        permute = "shuffle"  # samples are epochs around events, not bins of a recording
     exchange = exchangeability(
         data.frame, data.n_samples, attrs=attrs, labels=data.labels, blocks=blocks, permute=permute
     )

@@ -278,7 +278,9 @@ def resolve_splits(
     if isinstance(groups, str):
         groups = coordinate(view, groups)
     name = type(splits).__name__
-    if hasattr(splits, "split"):
+    if hasattr(splits, "split") and not isinstance(splits, (str, bytes)):
+        if "Stratified" in name and labels is None:
+            raise ValueError(f"{name} balances class labels, and the targets are numbers; use KFold or SplitBy")
         if "Group" in name and groups is None:
             raise ValueError(f"{name} needs groups: pass groups='run' (a coordinate) or use SplitBy('run')")
         asked = getattr(splits, "n_splits", None)
