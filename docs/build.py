@@ -20,7 +20,7 @@ sys.path.insert(0, str(DOCS.parent))
 from builder import layout, reference, tutorials  # noqa: E402
 from builder.markdown import Rendered, render  # noqa: E402
 
-TOP = ("index.md", "catalogue.md", "performance.md")
+FIRST = ("index", "catalogue", "performance", "sources", "linear", "evaluation", "reporting")
 
 
 class Broken(RuntimeError):
@@ -75,9 +75,13 @@ def build(out: Path, run_tutorials: bool = True) -> list[str]:
 
 
 def sources() -> list[Path]:
-    """The markdown pages, in the order of the navigation."""
-    top = [DOCS / name for name in TOP if (DOCS / name).is_file()]
-    return [*top, *sorted((DOCS / "methods").glob("*.md")), *sorted((DOCS / "howto").glob("*.md"))]
+    """The markdown pages, in the order of the navigation: folder by folder, pages in ``FIRST`` before others."""
+
+    def place(path: Path) -> tuple[int, str]:
+        return FIRST.index(path.stem) if path.stem in FIRST else len(FIRST), path.stem
+
+    folders = (DOCS, DOCS / "methods", DOCS / "howto")
+    return [path for folder in folders for path in sorted(folder.glob("*.md"), key=place)]
 
 
 def check(texts: dict[str, tuple[str, str, Rendered | None]], known: dict[str, str]) -> None:
