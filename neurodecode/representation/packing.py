@@ -173,7 +173,7 @@ def content_hash(X: Any) -> str:
     return digest.hexdigest()
 
 
-def raw_bytes(data: Any) -> Iterator[bytes]:
+def raw_bytes(data: Any) -> Iterator[bytes | memoryview]:
     """The values as little-endian bytes in C order, block by block; text as lengths and UTF-8."""
     for _, block in row_blocks(data):
         if block.dtype.kind == "U":
@@ -181,7 +181,8 @@ def raw_bytes(data: Any) -> Iterator[bytes]:
             yield np.array([len(entry) for entry in encoded], dtype="<i8").tobytes()
             yield b"".join(encoded)
         else:
-            yield block.astype(block.dtype.newbyteorder("<"), copy=False).tobytes(order="C")
+            ordered = np.ascontiguousarray(block.astype(block.dtype.newbyteorder("<"), copy=False))
+            yield ordered.reshape(-1).view(np.uint8).data
 
 
 def _datasets(X: Any) -> Iterator[tuple[str, str | None, xr.Dataset]]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-BLOCK_BYTES = 1 << 24
+BLOCK_BYTES = 1 << 23
 
 
 def as_array(values: Any) -> Any:
@@ -62,7 +62,7 @@ def _check_exact(data: Any) -> None:
 
 
 def row_blocks(data: Any) -> Iterator[tuple[slice, np.ndarray]]:
-    """Rows of ``data`` in blocks of about 16 MB, read from memory, disk or Dask one after another."""
+    """Rows of ``data`` in blocks of about 8 MB, read from memory, disk or Dask one after another."""
     if data.ndim == 0:
         yield slice(0, 1), np.asarray(data).reshape(1)
         return
