@@ -66,6 +66,8 @@ def build(out: Path, run_tutorials: bool = True) -> list[str]:
         shutil.rmtree(out)
     out.mkdir(parents=True)
     layout.write_style(out)
+    if (DOCS / "images").is_dir():
+        shutil.copytree(DOCS / "images", out / "images")
     navigation = _navigation(texts)
     for address, (title, body, _) in texts.items():
         target = out / address
