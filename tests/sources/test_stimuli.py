@@ -299,3 +299,16 @@ class TestFolder:
             peaks.append(tracemalloc.get_traced_memory()[1])
             tracemalloc.stop()
         assert peaks[1] < 1.3 * peaks[0]
+
+
+def test_a_network_takes_either_form(folder):
+    from neurodecode.sources import network
+
+    model = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU())
+    whole = stimuli.to_tensor(stimuli.read(folder, "folder"), 6)
+    opened = stimuli.tensor_batches(stimuli.open_folder(folder, "folder"), 6, batch_size=4)
+    one = network.activations(model, whole, ["1"])
+    other = network.activations(model, opened, ["1"])
+    assert one["stimulus"].values.tolist() == list("abcdef") == other["stimulus"].values.tolist()
+    assert one["sha256"].values.tolist() == whole["sha256"].values.tolist() == other["sha256"].values.tolist()
+    np.testing.assert_allclose(one.values, other.values, atol=1e-6)
