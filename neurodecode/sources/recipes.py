@@ -8,12 +8,12 @@ takes more than one line, ``prepare.py`` with a function ``load(folder, **option
 from __future__ import annotations
 
 import difflib
-import importlib.util
 import json
 import logging
 import os
 import sys
 import tomllib
+import types
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
@@ -368,11 +368,10 @@ def _one_of(key: str, value: Any) -> Any:
 
 
 def _module(path: Path, name: str) -> Any:
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise ValueError(f"{path.name} cannot be loaded")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    """Run ``prepare.py``; no bytecode is left beside it, in a folder that may be shared or read-only."""
+    module = types.ModuleType(name)
+    module.__file__ = str(path)
+    exec(compile(path.read_bytes(), str(path), "exec"), module.__dict__)
     return module
 
 
