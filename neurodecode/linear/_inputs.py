@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import mmap
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -56,12 +58,12 @@ def features(
 
 
 def targets(y: Any, estimator: str) -> np.ndarray:
-    """Real numbers as (samples,) or (samples, targets), not yet read: a memory map stays one."""
+    """Real numbers as (samples,) or (samples, targets), not yet read: a memory map or a Dask array stays one."""
     if y is None:
         raise ValueError(f"{estimator} requires y to be passed, but the target y is None.")
     if isinstance(y, xr.DataArray) and y.dims not in (("sample",), ("sample", "unit")):
         raise AlignmentError(f"y has the dimensions {y.dims}; expected ('sample', 'unit') or ('sample',).")
-    values = plain(y) if isinstance(y, xr.DataArray) else y if isinstance(y, np.ndarray) else np.asarray(y)
+    values = y.data if isinstance(y, xr.DataArray) else y if isinstance(y, np.ndarray) else np.asarray(y)
     if values.dtype.kind == "c":
         raise ValueError(
             f"Complex data not supported: y is {values.dtype}. Take its real and imaginary part as targets."
@@ -150,12 +152,29 @@ def repeated(x: np.ndarray, among: np.ndarray) -> np.ndarray:
     return np.asarray(found, dtype=int)
 
 
-def forget_pages(values: np.ndarray) -> None:
-    """Give back the memory of the part of a read-only memory map that has been read; other arrays are left alone."""
+def read_columns(values: Any, columns: slice, dtype: np.dtype) -> np.ndarray:
+    """A writable copy of some columns, row by row in memory; of a memory map a few rows at a time, then forgotten.
+
+    The system maps 64 KiB around every page that is touched, so a narrow block of a wide map would otherwise
+    hold many times its own size.
+    """
+    release = _release(values)
+    if release is None:
+        return np.array(values[:, columns], dtype=dtype, order="C")
+    found = np.empty((values.shape[0], columns.stop - columns.start), dtype=dtype)
+    for rows in batches(len(found), 32):
+        found[rows] = values[rows, columns]
+        release()
+    return found
+
+
+def _release(values: Any) -> Callable[[], None] | None:
+    """What gives back the memory of the part of a read-only memory map that has been read; None for other arrays."""
     owner: Any = values
     read_only = False
     while isinstance(owner, np.ndarray):
         read_only = read_only or (isinstance(owner, np.memmap) and owner.mode == "r")
         owner = owner.base
     if read_only and isinstance(owner, mmap.mmap) and hasattr(owner, "madvise"):
-        owner.madvise(mmap.MADV_DONTNEED)
+        return partial(owner.madvise, mmap.MADV_DONTNEED)
+    return None

@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from ..compute.batching import batches
 from ..compute.device import resolve
-from ..compute.linalg import choose_solver, factorise, factorise_fold, path_r2, spectral_weights
+from ..compute.linalg import choose_solver, factorise, factorise_fold, leave_one_out_r2, path_r2, spectral_weights
 from ..exceptions import DegenerateDataError, LeakageError, NeurodecodeWarning
 from ..representation import Labels, check_finite, check_same_samples, check_same_units, labelled
 from . import _inputs
@@ -194,13 +194,21 @@ class _Targets:
 
     def __iter__(self) -> Iterator[tuple[slice, torch.Tensor]]:
         for columns in batches(self.values.shape[1], self.size):
-            block = np.array(self.values[:, columns], dtype=self.dtype, order="C")
+            block = _inputs.read_columns(self.values, columns, self.dtype)
             block[:, self.masked[columns]] = 0
             if not _inputs.is_finite(block):
                 check_finite(self.y, "y")
             self.constant[columns] = _inputs.constant(block)
-            _inputs.forget_pages(self.values)
             yield columns, torch.from_numpy(block).to(self.device)
+
+    def prepare(self, columns: slice, y: torch.Tensor, centre: bool) -> None:
+        """Centre a block in place, if asked, and keep the variance of its targets."""
+        mean = y.mean(0)
+        if centre:
+            y -= mean
+            mean.zero_()
+        spread = torch.linalg.vector_norm(y, dim=0).square() / len(y) - mean.square()
+        self.variance[columns] = spread.clamp_min_(0).cpu().numpy()
 
 
 def _search(
@@ -208,27 +216,46 @@ def _search(
 ) -> np.ndarray:
     """R2 of every penalty for every target, averaged over folds: (penalties, targets).
 
-    ``held`` folds are factorised at once; the targets are read once for each such group.
+    ``held`` folds are factorised at once; the targets are read once for each such group. Where every fold holds out
+    one sample, one factorisation serves them all.
     """
     penalties = torch.from_numpy(alphas)
     scores = np.zeros((len(alphas), len(targets.constant)), dtype=targets.dtype)
+    if _one_out(folds, len(x)) and _search_one_out(x, targets, penalties, centre, solver, scores):
+        return scores
     for group in batches(len(folds), held):
         ready = [
             factorise_fold(x, torch.from_numpy(train), torch.from_numpy(test), penalties, centre=centre, solver=solver)
             for train, test in folds[group]
         ]
         for columns, y in targets:
-            mean = y.mean(0)
-            if centre:
-                y -= mean
-                mean.zero_()
-            spread = torch.linalg.vector_norm(y, dim=0).square() / len(y) - mean.square()
-            targets.variance[columns] = spread.clamp_min_(0).cpu().numpy()
+            targets.prepare(columns, y, centre)
             for fold in ready:
                 scores[:, columns] += path_r2(fold, y, centre=centre).cpu().numpy()
     scores /= len(folds)
     scores[np.isnan(scores)] = -np.inf
     return scores
+
+
+def _one_out(folds: Folds, n: int) -> bool:
+    """Whether every sample is held out once, alone, with all others in training."""
+    held = [int(test[0]) for train, test in folds if len(test) == 1 and len(train) == n - 1]
+    return len(held) == len(folds) == n and len(set(held)) == n
+
+
+def _search_one_out(
+    x: torch.Tensor, targets: _Targets, penalties: torch.Tensor, centre: bool, solver: str, scores: np.ndarray
+) -> bool:
+    """Fill in the scores of leaving one sample out; False where that needs a factorisation for each."""
+    spectrum = factorise(x, solver)
+    for columns, y in targets:
+        targets.prepare(columns, y, centre)
+        found = leave_one_out_r2(spectrum, y, penalties, centre=centre)
+        if found is None:
+            return False
+        scores[:, columns] = found.cpu().numpy()
+    scores[np.isnan(scores)] = -np.inf
+    return True
 
 
 def _shared(scores: np.ndarray, targets: _Targets) -> int:
@@ -249,6 +276,7 @@ def _solve(
         found = spectral_weights(spectrum, y - centre_of_y, torch.from_numpy(alphas[columns]))
         weights[:, columns] = found.cpu().numpy()
         intercept[columns] = centre_of_y.cpu().numpy()
+    weights[~x.any(0).cpu().numpy()] = 0
     if centre:
         intercept -= mean @ weights
     return weights, intercept
