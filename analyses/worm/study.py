@@ -55,7 +55,13 @@ def report(job, results, others):
         job.figure("mean over animals, ten volumes left out around a stretch", gap),
         job.figure("largest p of an animal", max(float(result["p"].item()) for result in results.values())),
     ]
-    notes = ["The traces were z-scored over the whole recording by the authors, test stretches included."]
+    null = {animal: float(np.median(result["null"].values)) for animal, result in results.items()}
+    highest = max(null, key=lambda animal: null[animal])
+    notes = [
+        "The traces were z-scored over the whole recording by the authors, test stretches included.",
+        f"Slow signals resemble each other by chance: with velocity shifted in time the median r of {highest} is still "
+        f"{null[highest]:.2f}. Compare a score with its own null, not with 0.",
+    ]
     interval = ""
     if len(results) >= 5:
         together = group(results, random_state=job.seed)
