@@ -211,15 +211,16 @@ def _one_by_one(problem: Problem, piece: Piece) -> np.ndarray:
     assert piece.orders is not None
     data = problem.data
     y = _columns(data.y, piece.targets)
+    sides = [(take(data.X, fold.train), take(data.X, fold.test)) for fold in problem.folds]
     scores = []
     for order in piece.orders:
         values = np.asarray(y.values if isinstance(y, xr.DataArray) else y)[order]
         permuted = y.copy(data=values) if isinstance(y, xr.DataArray) else values
         truth = data.truth[:, piece.targets][order]
         outcomes = []
-        for fold in problem.folds:
-            est = clone(problem.est).fit(take(data.X, fold.train), take(permuted, fold.train))
-            outcomes.append(_outcome(problem, est, take(data.X, fold.test)))
+        for fold, (x_train, x_test) in zip(problem.folds, sides):
+            est = clone(problem.est).fit(x_train, take(permuted, fold.train))
+            outcomes.append(_outcome(problem, est, x_test))
         scores.append(score_outcomes(problem, [truth[fold.test] for fold in problem.folds], outcomes, "pool")[1])
     return np.stack(scores)
 

@@ -26,7 +26,7 @@ from ..exceptions import ResumeError
 log = logging.getLogger("neurodecode")
 MANIFEST = "job.json"
 FORMAT = "neurodecode.blocks/1"
-DAMAGE = (OSError, ValueError, KeyError, EOFError, zlib.error, zipfile.BadZipFile, NotImplementedError, IndexError)
+DAMAGE = (OSError, ValueError, KeyError, EOFError, IndexError, RuntimeError, zlib.error, zipfile.BadZipFile)
 
 
 def digest(values: Any) -> str:
