@@ -10,7 +10,7 @@ import pytest
 
 from neurodecode.studies import find_study, run_study
 
-CHEAP = {"permutations": 19, "course_permutations": 0}
+CHEAP = {"permutations": 19, "course_permutations": 0, "map_permutations": 99}
 
 
 @pytest.fixture(scope="module")
