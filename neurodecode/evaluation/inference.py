@@ -89,7 +89,8 @@ def group(
     attrs: dict[str, Any] = {
         "schema": "neurodecode.group/1", "score": next(iter(kinds), None), "variable": variable, "by": by,
         "level": level, "subjects": names, "n_bootstrap": int(n_bootstrap), "random_state": random_state,
-        "chance": base[0], "unit_of_inference": "subject", "versions": versions(), "bootstrap_reason": None,
+        "chance": base[0], "unit_of_inference": "subject", "n_subjects": len(found),
+        "versions": versions(), "bootstrap_reason": None,
     }  # fmt: skip
     boot_low, boot_high = _bootstrap(values, present, level, n_bootstrap, random_state, attrs)
     p, p_max, draws = _sign_test(effect, present, permutations, random_state)
