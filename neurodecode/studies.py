@@ -12,6 +12,7 @@ import importlib.util
 import json
 import logging
 import math
+import sys
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -313,10 +314,14 @@ def _data_root(study: Study, data: str | Path | None) -> Path | None:
 
 def _load(study: Study) -> Any:
     path = study.folder / "study.py"
-    spec = importlib.util.spec_from_file_location(f"neurodecode_study_{study.name}", path)
+    # The folder counts as a package, so that a long study can import its other files: from .planted import ...
+    spec = importlib.util.spec_from_file_location(
+        f"neurodecode_study_{study.name}", path, submodule_search_locations=[str(study.folder)]
+    )
     if spec is None or spec.loader is None or not path.is_file():
         raise FileNotFoundError(f"study {study.name!r} has no study.py")
     module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
     spec.loader.exec_module(module)
     if not callable(getattr(module, "run", None)):
         raise ValueError(f"{study.name}/study.py defines no function run(job)")
