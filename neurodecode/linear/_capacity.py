@@ -10,7 +10,7 @@ from ..exceptions import CapacityError
 
 BLOCKS = (1024, 512, 256, 128, 64, 32, 16, 8)
 SLACK = 24 << 20  # buffers that the matrix library keeps
-HELD_BACK = 1.25  # freed blocks go back to the system late: measured, 1.0 to 1.2 times what is in use
+HELD_BACK = 128 << 20  # small freed blocks go back to the system late: up to half of what a step uses, and up to this
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Job:
         block = min(block, max(self.t, 1))
         copies = self.n * self.p * self.itemsize * (2 if self.converted else 1)
         steps = max(self.search_bytes(held, block), self.fit_bytes(block))
-        return SLACK + copies + self.result_bytes() + int(HELD_BACK * steps)
+        return SLACK + copies + self.result_bytes() + steps + min(steps // 2, HELD_BACK)
 
 
 @dataclass(frozen=True)
@@ -121,8 +121,8 @@ def plan(job: Job, max_memory: float | None = None) -> Plan:
         f"least {said(least)} beyond its inputs, in blocks of {min(BLOCKS)} targets; "
         f"{'this machine has' if max_memory is None else 'max_memory is'} {said(limit)}. "
         f"The coefficients alone take {said(job.p * job.t * job.itemsize)}, one factorisation of the features "
-        f"{said(job.factor_bytes(job.n))}. Raise max_memory, fit fewer targets at a time, reduce the features, "
-        "or pass float32 arrays."
+        f"{said(job.factor_bytes(job.n))}. Raise max_memory, fit fewer targets at a time"
+        f"{', pass float32 arrays' if job.itemsize > 4 else ''}, or reduce the features."
     )
 
 

@@ -78,7 +78,7 @@ class LinearClassifier(ClassifierMixin, BaseEstimator):
 
     Warns
     -----
-    NeurodecodeWarning : the solver stopped before it converged, or the features are collinear in unshrunk LDA.
+    NeurodecodeWarning : the solver stopped before it converged.
 
     References
     ----------
@@ -177,7 +177,7 @@ def _labels(y: Any) -> np.ndarray:
 
 
 def _fit(estimator: Any, x: np.ndarray, labels: np.ndarray) -> Any:
-    """Fit; what scikit-learn says about convergence or collinear features is said as a NeurodecodeWarning."""
+    """Fit; what scikit-learn says about convergence is said as a NeurodecodeWarning."""
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         fitted = estimator.fit(x, labels)
@@ -188,7 +188,7 @@ def _fit(estimator: Any, x: np.ndarray, labels: np.ndarray) -> Any:
         text = str(entry.message).strip().splitlines()[0]
         warnings.warn(
             f"{type(estimator).__name__} on {x.shape[0]} samples x {x.shape[1]} features: {text} "
-            "Scale the features, or penalise more (smaller C, or shrinkage='auto' for LDA).",
+            "Scale the features, or penalise more (a smaller C).",
             NeurodecodeWarning,
             stacklevel=3,
         )

@@ -390,19 +390,19 @@ class TestCapacity:
 
             warnings.simplefilter("ignore")
             Y = np.load(sys.argv[1], mmap_mode="r")
-            X = np.random.default_rng(0).normal(size=(len(Y), 60)).astype(np.float32)
-            model = Ridge(np.logspace(-1, 5, 10), max_memory=float(sys.argv[2]))
+            X = np.random.default_rng(0).normal(size=(len(Y), 20)).astype(np.float32)
+            model = Ridge(np.logspace(-1, 5, 5), max_memory=float(sys.argv[2]))
             model.fit(X[:50], np.array(Y[:50, :50]))
             before = high_water(reset=True)
             model.fit(X, Y)
             print(high_water() - before)
             """
         )
-        n, t, limit = 600, 60_000, 64 * 2**20
+        n, t, limit = 500, 60_000, 56 * 2**20
         Y = np.lib.format.open_memmap(tmp_path / "y.npy", mode="w+", dtype=np.float32, shape=(n, t))
         rng = np.random.default_rng(0)
-        for start in range(0, t, 10_000):
-            Y[:, start : start + 10_000] = rng.standard_normal((n, 10_000), dtype=np.float32)
+        for rows in range(0, n, 50):
+            Y[rows : rows + 50] = rng.standard_normal((50, t), dtype=np.float32)
         Y.flush()
         assert Y.nbytes > 2 * limit
         del Y
