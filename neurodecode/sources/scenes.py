@@ -199,6 +199,7 @@ def scenes(
             "kind": "pictures",
             "quantity": "sRGB",
             "units": "0 to 255",
+            "range": [0, 255],
             "dataset": "simulated",
             "field_deg": float(field),
         },

@@ -1,0 +1,165 @@
+"""The code that stands on the pages runs as it stands."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from neurodecode.exceptions import NeurodecodeWarning
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+
+
+def blocks(page: str) -> list[str]:
+    return re.findall(r"^```python\n(.*?)^```", (DOCS / page).read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.slow
+def test_the_fifteen_lines(data_root, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NEURODECODE_DATA", str(data_root))
+    (code,) = blocks("index.md")
+    assert len(code.strip().splitlines()) <= 15
+    assert "permutations=100" in code
+    space: dict = {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NeurodecodeWarning)  # voxels that words say nothing about
+        exec(code.replace("permutations=100", "permutations=19"), space)
+    assert space["result"]["p"].values.min() == pytest.approx(1 / 20)
+    text = (tmp_path / "words.html").read_text(encoding="utf-8")
+    assert "LOC" in text and 'id="leakage"' in text
+
+
+def test_an_array_that_you_have():
+    rng = np.random.default_rng(4)
+    given = {
+        "betas": rng.normal(size=(6, 3)),
+        "names": ["a", "b", "c", "c", "b", "a"],
+        "runs": [1, 1, 1, 2, 2, 2],
+        "areas": ["V1", "V1", "V2"],
+        **{axis: np.arange(3.0) for axis in "xyz"},
+        "embedding": rng.normal(size=(3, 5)),
+        "picture_names": ["c", "a", "b"],
+    }
+    exec(blocks("howto/use_your_own_data.md")[0], given)
+    from neurodecode.representation import match
+
+    X, Y = match(given["features"], given["brain"], repeats="average")
+    assert X["stimulus"].values.tolist() == Y["stimulus"].values.tolist() == ["c", "a", "b"]
+    np.testing.assert_allclose(Y.values[1], given["betas"][[0, 5]].mean(0))
+
+
+def test_a_recording_and_pictures(tmp_path, monkeypatch):
+    import nibabel
+    from PIL import Image
+    from torch import nn
+
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(4)
+    affine = np.diag([3.0, 3, 3, 1])
+    image = nibabel.Nifti1Image(rng.normal(100, 1, (3, 3, 2, 24)).astype(np.float32), affine)
+    image.header.set_xyzt_units("mm", "sec")
+    image.header["pixdim"][4] = 2.0
+    nibabel.save(image, "bold.nii.gz")
+    nibabel.save(nibabel.Nifti1Image(np.ones((3, 3, 2), np.uint8), affine), "mask.nii.gz")
+    labels = (["rest"] * 4 + ["face"] * 4 + ["house"] * 4) * 2
+    pd.DataFrame({"label": labels, "run": [1] * 12 + [2] * 12}).to_csv("labels.csv", index=False)
+    Path("pictures").mkdir()
+    for name in ("one", "two"):
+        Image.fromarray(rng.integers(0, 255, (8, 8, 3), dtype=np.uint8)).save(f"pictures/{name}.png")
+    pd.DataFrame({"file": ["one.png", "two.png"], "category": ["face", "house"]}).to_csv("pictures.csv", index=False)
+    space: dict = {"model": nn.Sequential()}
+    space["model"].add_module("layer1", nn.Conv2d(3, 4, 3))
+    space["model"].add_module("layer4", nn.Conv2d(4, 5, 3))
+    recording, network = blocks("howto/use_your_own_data.md")[1:3]
+    exec(recording, space)
+    assert space["blocks"].shape == (4, 18)
+    exec(network, space)
+    assert space["layers"].shape == (2, 9)
+    assert space["layers"]["stimulus"].values.tolist() == ["one", "two"]
+
+
+def test_the_recipe_of_the_page_is_a_recipe(tmp_path):
+    from neurodecode.sources.recipes import open_recipe
+
+    (text,) = re.findall(
+        r"^```toml\n(.*?)^```", (DOCS / "howto/use_your_own_data.md").read_text(), re.MULTILINE | re.DOTALL
+    )
+    home = tmp_path / "mine"
+    home.mkdir()
+    (home / "recipe.toml").write_text(text.replace("64 hexadecimal digits", "0" * 64))
+    recipe = open_recipe(home, tmp_path)
+    assert recipe.files[0].size == 1234567
+    assert recipe.arrays[0].shape == (900, -1)
+    assert recipe.fetchable
+
+
+def rows() -> dict[str, str]:
+    """Heading -> code of every row of the catalogue."""
+    text = (DOCS / "catalogue.md").read_text(encoding="utf-8")
+    found = re.findall(r"^### (.*?)\n(.*?)(?=^##|\Z)", text, re.MULTILINE | re.DOTALL)
+    return {title: re.findall(r"^```python\n(.*?)^```", body, re.MULTILINE | re.DOTALL)[0] for title, body in found}
+
+
+@pytest.fixture(scope="module")
+def desk():
+    """What a reader of the catalogue has on the desk: a small recording, features, networks, people."""
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    from neurodecode import evaluation, linear, representation
+    from neurodecode.representation import concat, match
+    from neurodecode.sources import fmri, network, simulated, stimuli, zoo
+
+    world = simulated.scenes(48, random_state=11)
+    areas = {"areas": ["face area", "language area"], "n_units": 3}
+    once = simulated.person(world, n_repeats=1, n_runs=4, random_state=12, **areas)
+    often = simulated.person(world, n_repeats=3, random_state=12, **areas)
+    volumes = simulated.person(world, n_repeats=1, n_runs=4, random_state=12, time_series=True, **areas)
+    words = world.words()
+    space = {name: getattr(room, name) for room in (evaluation, linear, representation) for name in room.__all__}
+    people = {name: simulated.person(world, random_state=seed, n_repeats=1, n_runs=4, subject=name, **areas)
+              for seed, name in enumerate(("ann", "bob", "cid", "dan", "eve"))}  # fmt: skip
+    features, brain = match(words, once)
+    space |= {"np": np, "make_pipeline": make_pipeline, "StandardScaler": StandardScaler}
+    space |= {"fmri": fmri, "network": network, "simulated": simulated, "features": features, "brain": brain}
+    space |= {"model": linear.Ridge(alphas=10.0), "X": features, "Y": brain, "people": people}
+    pictures = stimuli.to_tensor(world.pictures[:24])
+    together = concat([match(features, one)[1] for one in people.values()])
+    changes = {
+        "Finite impulse response encoding": {
+            "features": simulated.at_onsets(words, volumes), "volumes": volumes
+        },
+        "Network against network": {
+            "model": zoo.small_conv(4, random_state=1), "other": zoo.small_conv(4, random_state=2), "pictures": pictures
+        },
+        "Noise ceiling from repeats": {"brain": often, "features": words},
+        "Noise ceiling from other people": {"people": together},
+        "A group of people": {"people": {name: match(features, one)[1] for name, one in people.items()}},
+    }  # fmt: skip
+    return space, changes
+
+
+@pytest.mark.parametrize("title", list(rows()))
+def test_every_row_of_the_catalogue_runs(desk, title, tmp_path, monkeypatch):
+    space, changes = desk
+    monkeypatch.chdir(tmp_path)
+    if "bold.nii.gz" in rows()[title]:
+        import nibabel
+
+        image = nibabel.Nifti1Image(np.random.default_rng(0).normal(100, 1, (2, 2, 2, 24)), np.diag([3.0, 3, 3, 1]))
+        image.header.set_xyzt_units("mm", "sec")
+        image.header["pixdim"][4] = 2.0
+        nibabel.save(image, "bold.nii.gz")
+        nibabel.save(nibabel.Nifti1Image(np.ones((2, 2, 2), np.uint8), image.affine), "mask.nii.gz")
+        labels = (["rest"] * 4 + ["face"] * 4 + ["house"] * 4) * 2
+        pd.DataFrame({"label": labels, "run": [1] * 12 + [2] * 12}).to_csv("labels.csv", index=False)
+    code = rows()[title].replace("permutations=1000", "permutations=9")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NeurodecodeWarning)  # few samples, as befits an example
+        exec(code, {**space, **changes.get(title, {})})
