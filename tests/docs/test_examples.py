@@ -35,6 +35,17 @@ def test_the_fifteen_lines(data_root, tmp_path, monkeypatch):
     assert "LOC" in text and 'id="leakage"' in text
 
 
+def test_the_readme(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = (DOCS.parent / "README.md").read_text(encoding="utf-8")
+    code = re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)[0]
+    assert "permutations=200" in code and "scenes(200" in code
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NeurodecodeWarning)
+        exec(code.replace("permutations=200", "permutations=4").replace("scenes(200", "scenes(60"), {})
+    assert (tmp_path / "report.html").stat().st_size > 10_000
+
+
 def test_an_array_that_you_have():
     rng = np.random.default_rng(4)
     given = {
