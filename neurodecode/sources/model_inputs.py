@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -329,13 +330,18 @@ def _token_id(model: nn.Module, kind: str) -> int | None:
 
 
 def _fingerprint(function: Any) -> str | None:
-    """Name and source of a callable, so that a stored result is not taken for that of other code."""
+    """Name, source and bound values of a callable, so that a stored result is not taken for that of other code."""
     if function is None or isinstance(function, str):
         return function
+    if isinstance(function, functools.partial):
+        bound = repr((function.args, sorted(function.keywords.items())))
+        return f"{_fingerprint(function.func)} with {hashlib.sha256(bound.encode()).hexdigest()[:16]}"
     target = function if hasattr(function, "__qualname__") else type(function)
     try:
         source = inspect.getsource(target)
     except (OSError, TypeError):
-        source = repr(function)
+        source = repr(target)
+    cells = [cell.cell_contents for cell in getattr(function, "__closure__", None) or ()]
+    source += repr([value for value in cells if isinstance(value, (int, float, str, bytes, bool, tuple))])
     name = f"{getattr(target, '__module__', '')}.{getattr(target, '__qualname__', '')}"
     return f"{name} {hashlib.sha256(source.encode()).hexdigest()[:16]}"

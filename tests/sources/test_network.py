@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import textwrap
+from functools import partial
 
 import numpy as np
 import pytest
@@ -421,6 +422,15 @@ def test_a_store_of_another_job_is_refused(net, tmp_path):
         arguments = {"inputs": x, "layers": "0", **change}
         with pytest.raises(ResumeError, match="another job"):
             activations(net, store=tmp_path / "acts", **arguments)
+
+    def scaled(factor):
+        return lambda values: values * factor
+
+    for first, second in ((scaled(1), scaled(2)), (partial(torch.mul, other=1), partial(torch.mul, other=2))):
+        place = tmp_path / str(len(list(tmp_path.iterdir())))
+        activations(net, x, "0", store=place, preprocess=first)
+        with pytest.raises(ResumeError, match="preprocess differ"):
+            activations(net, x, "0", store=place, preprocess=second)
     with torch.no_grad():
         net[0].weight += 1
     with pytest.raises(ResumeError, match="weights differ"):

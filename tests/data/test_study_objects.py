@@ -1,0 +1,157 @@
+"""The objects study on the recording itself: the figures it promises, what it states, and that it can be killed."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from neurodecode import studies
+from neurodecode.sources.recipes import open_recipe
+from neurodecode.studies import find_study, run_study
+
+CHEAP = {"permutations": 9, "permutations_shared": 1}
+AREAS = ["EVC", "LOC", "PFS", "OPA", "PPA", "RSC", "FFA", "OFA", "STS", "EBA"]
+SPACES = ["alexnet", "word2vec", "stem", "layer1", "layer2", "layer3", "classes"]
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory):
+    return tmp_path_factory.mktemp("objects")
+
+
+@pytest.fixture(scope="module")
+def tree(data_root, out):
+    return run_study("objects", data=data_root, out=out, settings=CHEAP)
+
+
+def run_without_page(data_root, out):
+    """A dry run; its page, which takes as long as the rest, is drawn elsewhere."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(studies, "write_result", lambda *_: None)
+        return studies.run_study("objects", data=data_root, out=out, dry_run=True)
+
+
+@pytest.fixture(scope="module")
+def small(data_root, tmp_path_factory):
+    return run_without_page(data_root, tmp_path_factory.mktemp("small"))
+
+
+@pytest.mark.slow
+def test_figures(tree):
+    found = {row["name"]: row["found"] for row in tree.attrs["figures"]}
+    promised = find_study("objects").figures
+    assert len(promised) == 25
+    for name, known in promised.items():
+        assert found[name] == pytest.approx(known["published"], abs=known["tolerance"]), name
+    assert {f"{space} {area} r (one penalty)" for space in ("alexnet", "word2vec") for area in AREAS} <= set(found)
+
+
+@pytest.mark.slow
+def test_every_space_is_scored_in_every_voxel_under_both_penalties(tree):
+    assert set(SPACES) | {f"{space} (voxel)" for space in SPACES} <= set(tree.children)
+    for space in SPACES:
+        one, own = tree[space].to_dataset(), tree[f"{space} (voxel)"].to_dataset()
+        for result in (one, own):
+            assert list(dict.fromkeys(result["roi"].values.tolist())) == AREAS
+            assert result.sizes["unit"] == 1870 and result.sizes["fold"] == 7
+            assert np.isfinite(result["score"].values).all() and not result.attrs["degenerate"]
+            assert {"p", "p_fdr", "p_max"} <= set(result.data_vars)
+            assert result.attrs["splits"].startswith("SplitBy('fold')")
+            rows = {row["coord"]: row for row in result.attrs["leakage"]}
+            assert rows["stimulus"]["checked"] and rows["stimulus"]["shared"] == 0
+        assert not np.array_equal(one["score"].values, own["score"].values)
+
+
+@pytest.mark.slow
+def test_the_figure_is_the_mean_of_r_over_pooled_predictions(tree, data_root):
+    """A second way to the same numbers: scikit-learn's closed form of leaving one out, without this package."""
+    from sklearn.linear_model import RidgeCV
+    from sklearn.preprocessing import StandardScaler
+
+    data = open_recipe("object2vec_objects", root=data_root).load(pictures=False)
+    Y, sets = data["brain"].values.astype(float), data["brain"]["fold"].values
+    for name, key in {"alexnet": "alexnet", "word2vec": "words"}.items():
+        X = data[key].values.astype(float)
+        predicted = np.empty_like(Y)
+        for held in np.unique(sets):
+            train = sets != held
+            scale = StandardScaler().fit(X[train])
+            model = RidgeCV(10.0 ** np.linspace(0, 4, 9)).fit(scale.transform(X[train]), Y[train])
+            predicted[~train] = model.predict(scale.transform(X[~train]))
+        a, b = Y - Y.mean(0), predicted - predicted.mean(0)
+        r = (a * b).sum(0) / np.sqrt((a**2).sum(0) * (b**2).sum(0))
+        np.testing.assert_allclose(tree[name]["score"].values, r, atol=1e-3)
+
+
+@pytest.mark.slow
+def test_stages_and_areas_make_a_matrix(tree):
+    matrix = tree["matrix"]
+    assert matrix.dims == ("layer", "roi")
+    assert matrix["roi"].values.tolist() == AREAS
+    stages = [layer.removeprefix("resnet20 ") for layer in matrix["layer"].values.tolist()]
+    assert stages == ["stem", "layer1", "layer2", "layer3", "classes"]
+    for row, stage in enumerate(stages):
+        result = tree[stage].to_dataset()
+        for column, area in enumerate(AREAS):
+            mean = result["score"].values[result["roi"].values == area].mean()
+            assert matrix.values[row, column] == pytest.approx(mean)
+    # Middle stages lead in the lateral occipital cortex; the ten class scores say less of any area than the best stage.
+    assert matrix.values[:, AREAS.index("LOC")].argmax() in (2, 3)
+    assert (matrix.values.max(0) > matrix.values[-1]).all()
+    assert tree["matrix_null95"].shape == matrix.shape
+
+
+@pytest.mark.slow
+def test_categories_are_identified(tree):
+    for name in ("by alexnet", "by word2vec", "by resnet20"):
+        result = tree[name].to_dataset()
+        assert result["roi"].values.tolist() == AREAS
+        assert result.attrs["chance"] == 0.5 and result.attrs["score"] == "identification"
+        assert result["score"].values.min() > 0.4 and result["score"].values.max() < 0.95
+        # With every category shuffled there is nothing to identify by.
+        assert np.median(result["null"].values) < 0.55
+    pictures, words = (tree[name]["score"].values for name in ("by alexnet", "by word2vec"))
+    assert pictures[AREAS.index("EVC")] > 0.7 > words[AREAS.index("EVC")]
+
+
+@pytest.mark.slow
+def test_files_say_what_the_network_saw(tree, out):
+    rows = json.loads((out / "figures.json").read_text(encoding="utf-8"))
+    assert [row["name"] for row in rows] == [row["name"] for row in tree.attrs["figures"]]
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert "32 x 32 pixels" in page and "Bonner" in page and str(out) not in page
+    assert tree.attrs["settings"]["picture_size"] == 32
+    info = json.loads((out / "blocks" / "resnet20 activations" / "info.json").read_text(encoding="utf-8"))
+    assert info["attrs"]["input"] == [3, 32, 32]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL], ids=["ctrl-c", "kill -9"])
+def test_a_killed_run_goes_on_and_redoes_nothing(small, data_root, tmp_path, how):
+    script = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "from neurodecode.cli import main; main()"
+    )
+    command = [sys.executable, "-c", script, "run", "objects", "--dry-run"]
+    folder = tmp_path / "dry-run" / "blocks"
+    process = subprocess.Popen([*command, "--data", str(data_root), "--out", str(tmp_path)], stderr=subprocess.PIPE)
+    while process.poll() is None and len(list(folder.glob("*/*.npz"))) < 60:
+        time.sleep(0.02)
+    process.send_signal(how)
+    process.communicate()
+    assert process.returncode == (130 if how == signal.SIGINT else -signal.SIGKILL)
+    done = {path: path.stat().st_mtime_ns for path in folder.glob("*/*") if not path.name.startswith(".")}
+    pieces = [path for path in done if path.name.startswith(("fold-", "null-"))]
+    again = run_without_page(data_root, tmp_path)
+    assert again.attrs["figures"] == small.attrs["figures"]
+    assert len(pieces) >= 60 and any(path.suffix == ".npy" for path in done)
+    assert all(path.stat().st_mtime_ns == done[path] for path in done if path in pieces or path.suffix == ".npy")
+    resumed = sum(node.attrs["pieces"]["resumed"] for node in again.children.values())
+    total = sum(node.attrs["pieces"]["total"] for node in again.children.values())
+    assert 0 < resumed == len(pieces) < total
