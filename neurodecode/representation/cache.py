@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import inspect
@@ -24,13 +25,15 @@ from .schema import json_ready
 from .store import load, save
 
 log = logging.getLogger("neurodecode")
+PLAIN = (type(None), bool, int, float, complex, str, bytes, Path)
 
 
 def cached(function: Callable[..., Any] | None = None, *, folder: str | os.PathLike[str] | None = None) -> Any:
     """Keep what a function returns, keyed by the content of its arguments and by its code.
 
     The key hashes every argument by value (arrays with dtype, shape and labels; models by their weights; a ``Path`` by
-    the bytes it points to; text and numbers as they are), the source of the function and the version of neurodecode.
+    the bytes it points to; text and numbers as they are), the source of the function, the plain values it closes over
+    and the version of neurodecode. Other things that it reads from outside do not count: pass them as arguments.
     A changed byte in the stored answer is noticed: it is computed again and the reason is logged. Where the folder
     cannot be written, the answer is given all the same, with one warning.
 
@@ -71,6 +74,7 @@ def cached(function: Callable[..., Any] | None = None, *, folder: str | os.PathL
         bound = signature.bind(*args, **kwargs)
         bound.apply_defaults()
         digest = hashlib.sha256(f"{__version__} {_code(function)}".encode())
+        digest.update(key_of([held for held in _closed_over(function) if isinstance(held, PLAIN)]).encode())
         for argument, value in bound.arguments.items():
             digest.update(f" {argument}=".encode())
             _feed(digest, value, argument, ())
@@ -154,6 +158,15 @@ def _code(function: Callable[..., Any]) -> str:
         return f"{name} {code.co_code.hex()} {code.co_consts!r}" if code is not None else name
 
 
+def _closed_over(function: Any) -> list[Any]:
+    """The values that a function holds from the function around it."""
+    held = []
+    for cell in getattr(inspect.unwrap(function), "__closure__", None) or ():
+        with contextlib.suppress(ValueError):  # a name that has no value yet
+            held.append(cell.cell_contents)
+    return held
+
+
 def _feed(digest: Any, value: Any, where: str, above: tuple[int, ...]) -> None:
     """Add a value to the hash, with its type, so that 1, 1.0, True and "1" differ."""
     if id(value) in above:
@@ -203,8 +216,7 @@ def _feed_object(digest: Any, value: Any, where: str, inside: tuple[int, ...]) -
         _feed(digest, listed, where, inside)
     elif inspect.isfunction(value) or inspect.isbuiltin(value) or inspect.isclass(value):
         digest.update(_code(value).encode())
-        cells = getattr(value, "__closure__", None) or ()
-        _feed(digest, [cell.cell_contents for cell in cells], f"closure of {where}", inside)
+        _feed(digest, _closed_over(value), f"closure of {where}", inside)
     elif isinstance(value, functools.partial):
         _feed(digest, [value.func, list(value.args), dict(value.keywords)], where, inside)
     elif type(value).__module__.startswith("numpy.random") or hasattr(value, "read") or inspect.isgenerator(value):

@@ -101,7 +101,8 @@ def _description(path: Path, engine: Any) -> dict[str, Any]:
 
 
 def _engine(purpose: str) -> Any:
-    if importlib.util.find_spec("netCDF4") is None and importlib.util.find_spec("h5netcdf") is not None:
+    here = {name for name in ("netCDF4", "h5netcdf", "h5py") if importlib.util.find_spec(name) is not None}
+    if "netCDF4" not in here and {"h5netcdf", "h5py"} <= here:
         return "h5netcdf"
     require("netCDF4", extra="netcdf", purpose=purpose)
     return "netcdf4"

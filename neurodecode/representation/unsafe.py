@@ -56,10 +56,10 @@ def unsafe_kind(path: Path, head: bytes) -> str | None:
             return found
     if _objects(head):
         return "an array of Python objects (a pickle inside)"
-    if path.suffix.lower() in UNSAFE_ENDINGS:
-        return f"a {path.suffix} file (a pickle by its name)"
     if _old_pickle(head):
         return "a pickle"
+    if path.suffix.lower() in UNSAFE_ENDINGS:
+        return f"a {path.suffix} file (a pickle by its name)"
     return None
 
 
