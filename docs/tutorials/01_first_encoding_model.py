@@ -43,7 +43,8 @@ for ax, picture, caption in zip(axes, world.pictures.values, world.captions):
 # carry the name of the scene and the run, voxels carry their area. One voxel is dead: it recorded a constant.
 
 # %%
-brain = simulated.person(world, n_units=12, ceiling=0.75, n_repeats=3, dead_units=1, random_state=2)
+planted = {"n_units": 12, "ceiling": 0.75, "dead_units": 1}
+brain = simulated.person(world, n_repeats=3, random_state=2, **planted)
 print(dict(brain.sizes), list(dict.fromkeys(brain["roi"].values.tolist())))
 
 # %% [markdown]
@@ -53,7 +54,8 @@ print(dict(brain.sizes), list(dict.fromkeys(brain["roi"].values.tolist())))
 # %%
 ceiling = repeat_ceiling(brain)
 responses = average_repeats(brain, by="stimulus")
-print(responses.shape, "after averaging;", "ceiling of V1", float(ceiling[brain["roi"].values == "V1"].mean().round(2)))
+in_v1 = brain["roi"].values == "V1"
+print(responses.shape, "after averaging; ceiling of V1", float(ceiling[in_v1].mean().round(2)))
 
 # %% [markdown]
 # ## Two descriptions
@@ -94,7 +96,7 @@ words, responses = match(words, responses)
 # chance would get.
 
 # %%
-settings = {"score": "r", "pool": "predictions", "permutations": 100, "random_state": 0, "ceiling": ceiling}
+settings = {"score": "r", "pool": "predictions", "ceiling": ceiling, "permutations": 100, "random_state": 0}
 ridge = make_pipeline(Labelled(StandardScaler()), Ridge(alphas=np.logspace(0, 7, 15)))
 results = {
     "energy": cross_validate(ridge, energy, responses, 5, **settings),
@@ -107,7 +109,8 @@ plots.scores_by_area(results)
 # the mean. There are such voxels here, because they were planted.
 #
 # Early areas follow energy; the language area follows words; areas that look for one kind of object follow words as
-# far as the words of a caption go. Nothing predicts the area that records noise.
+# far as the words of a caption go. Nothing predicts the area that records noise; the small ceiling drawn there is the
+# mean over those voxels in which chance looked like signal, in the others it is NaN.
 #
 # ## Found and planted
 
@@ -131,9 +134,8 @@ for name, result in results.items():
         significant = result[kind].values < 0.05
         counts = {str(area): int(significant[areas == area].sum()) for area in dict.fromkeys(areas)}
         print(f"{name:7} {kind} < .05, voxels of 12: {counts}")
-print(
-    "without a score:", results["words"].attrs["degenerate"], "- planted as dead:", brain.attrs["planted"]["dead_units"]
-)
+dead = brain.attrs["planted"]["dead_units"]
+print("without a score:", results["words"].attrs["degenerate"], "- planted as dead:", dead)
 
 # %% [markdown]
 # ## What is refused

@@ -52,11 +52,15 @@ class Recipe:
     Attributes
     ----------
     name, title, kind : what it is called; ``kind`` is fmri, eeg, calcium, pictures or network.
-    card : markdown for the reader. licence, licence_text, citation : on what terms, and whom to cite.
+    card : markdown for the reader.
+    licence, licence_text, citation : on what terms, and whom to cite.
+    home : the folder of the recipe.
     sources : where the files were taken from (repository, commit, path, what was changed).
     how : ``files`` (fetched from ``urls``), ``nilearn`` (fetched by nilearn) or ``by hand`` (``note`` says how).
     files, layout, arrays : what must lie in ``folder``.
-    root : folder that holds data sets. partial : a part of it (one subject) can be used alone.
+    root : folder that holds data sets; ``subfolder`` is the one in it, ``folder`` both together.
+    nilearn : what is fetched through nilearn: ``function`` and its arguments.
+    partial : a part of it (one subject) can be used alone.
     """
 
     name: str
