@@ -61,6 +61,8 @@ class Job:
         making = rows + self.factor_bytes(train) + (24 * test * r if r < test else 0)
         stack = max(STACK, min(test, r) * max(r, block))
         sweep = self.itemsize * (block * (2 * self.n + train + 4 * test + r + 3 * self.penalties) + 2 * stack)
+        if test == 1:  # leaving one sample out in closed form walks all samples at once
+            sweep = max(sweep, self.itemsize * block * 8 * self.n)
         return keep + max(making, sweep)
 
     def fit_bytes(self, block: int) -> int:
