@@ -150,7 +150,7 @@ def test_a_killed_run_goes_on_and_redoes_nothing(small, data_root, tmp_path, how
     pieces = [path for path in done if path.name.startswith(("fold-", "null-"))]
     again = run_without_page(data_root, tmp_path)
     assert again.attrs["figures"] == small.attrs["figures"]
-    assert len(pieces) >= 60 and any(path.suffix == ".npy" for path in done)
+    assert len(pieces) >= 50 and any(path.suffix == ".npy" for path in done)
     assert all(path.stat().st_mtime_ns == done[path] for path in done if path in pieces or path.suffix == ".npy")
     resumed = sum(node.attrs["pieces"]["resumed"] for node in again.children.values())
     total = sum(node.attrs["pieces"]["total"] for node in again.children.values())
