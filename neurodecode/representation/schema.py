@@ -227,14 +227,13 @@ def identity(stimulus: Any, size: int, name: str = "stimulus") -> np.ndarray:
     if isinstance(stimulus, (str, bytes)) or np.ndim(stimulus) == 0:
         raise AlignmentError(f"{name}={stimulus!r} is one label; give one for each of the {size} samples.")
     labels = coordinate(stimulus, size, name, "sample")
+    entries = labels.tolist()
     if labels.dtype.kind == "f":
-        whole = [int(label) if np.isfinite(label) and label == int(label) else label for label in labels.tolist()]
-        labels = np.array(whole, dtype=object)
-    text = np.array([str(label) for label in labels.tolist()], dtype=str)
-    for at, label in enumerate(text.tolist()):
-        if label == "" or label == "nan":
+        entries = [int(entry) if np.isfinite(entry) and entry == int(entry) else entry for entry in entries]
+    for at, entry in enumerate(entries):
+        if entry == "" or entry != entry:
             raise AlignmentError(f"{name} has no label at sample {at}; every sample needs one.")
-    return text
+    return np.array([str(entry) for entry in entries], dtype=str)
 
 
 def coordinate(entry: Any, size: int, name: str, dim: str) -> np.ndarray:

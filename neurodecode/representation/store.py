@@ -9,6 +9,7 @@ import os
 import shutil
 import warnings
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -207,7 +208,9 @@ def _write(folder: Path, described: dict[str, Any], arrays: list[Packed]) -> Non
         for array in arrays:
             _write_array(group, array)
     (folder / MANIFEST).unlink()
-    files = {_inside(folder, file): _sealed(file) for file in sorted(folder.rglob("*")) if file.is_file()}
+    written = sorted(file for file in folder.rglob("*") if file.is_file())
+    with ThreadPoolExecutor(max_workers=8) as pool:  # a flush waits for the disk, not for the processor
+        files = {_inside(folder, file): seal for file, seal in zip(written, pool.map(_sealed, written))}
     coords = " ".join(v["key"] for v in described["nodes"][0]["variables"] if v["coord"])
     said = {
         "sha256": BLANK.decode(),

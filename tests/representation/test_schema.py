@@ -100,6 +100,7 @@ class TestLabels:
             (np.array([b"a", b"b", b"c", b"d"]), list("abcd")),
             (["a", "b", 3, "d"], ["a", "b", "3", "d"]),
             (xr.DataArray(IDS), IDS),
+            (["nan", "roti", "dal", "rice"], ["nan", "roti", "dal", "rice"]),
         ],
     )
     def test_ids_become_text(self, given, text):
