@@ -301,6 +301,20 @@ class TestMemoryLayoutAndDtype:
         mapped = as_representation(as_memmap(y, tmp_path), stimulus=X["stimulus"], kind="fmri", unit={"roi": Y["roi"]})
         assert Ridge(ALPHAS).fit(X, mapped).predict(X).identical(expected)
 
+    @pytest.mark.parametrize("mode", ["r", "r+", "c"])
+    def test_a_memory_map_keeps_what_was_written_to_it(self, mode, tmp_path):
+        x, y = draw(90, t=70)
+        np.save(tmp_path / "y.npy", np.zeros_like(y))
+        mapped = np.load(tmp_path / "y.npy", mmap_mode=mode)
+        if mode == "r":
+            np.save(tmp_path / "y.npy", y)
+            mapped = np.load(tmp_path / "y.npy", mmap_mode=mode)
+        else:
+            mapped[:] = y
+        found = Ridge(ALPHAS).fit(x, mapped[:, 3:60])
+        np.testing.assert_array_equal(mapped, y)
+        np.testing.assert_array_equal(found.coef_, Ridge(ALPHAS).fit(x, y[:, 3:60]).coef_)
+
 
 @pytest.mark.filterwarnings(EDGE)
 class TestCapacity:
