@@ -192,5 +192,4 @@ def latency(time, wave):
 def people(result, planted):
     """Mean over persons of how well the planted responses predict them; persons are the units of the error."""
     scores = result["score"].values[:, 0]
-    name = f"face area of {len(scores)} people: r of the planted responses"
-    return [(name, planted, scores.mean(), by_spread(scores))]
+    return [(f"face area of {len(scores)} people: planted responses", planted, scores.mean(), by_spread(scores))]

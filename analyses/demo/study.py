@@ -58,13 +58,16 @@ def answer(job, size):
         results[name] = evaluation.cross_validate(encoder, X, Y, store=job.store(name), **tested)
     X, Y = match(truth, average_repeats(brain))
     results["planted responses"] = evaluation.cross_validate(Oracle(), X, Y, **tested)
-    for name, chosen in {"category": Y["roi"] != "null area", "category, null area": Y["roi"] == "null area"}.items():
+    for name, chosen in {
+        "category": Y["roi"] != "null area",
+        "category from null area": Y["roi"] == "null area",
+    }.items():
         results[name] = decode(Y[:, chosen.values])
     results["face area of people"] = group(world, size["people"], settings)
     checks = [
         *planted.ceilings(brain, results["planted responses"]),
         *planted.null_area(results["stage2"]),
-        *planted.null_decoding(results["category, null area"], world),
+        *planted.null_decoding(results["category from null area"], world),
         *planted.dead_units(brain, results["stage2"]),
         *planted.selectivity(world, brain, truth),
         *planted.fields(world, Y),
@@ -82,7 +85,7 @@ def spaces(world, size, seed):
     net = zoo.train_small_conv(others.pictures.values, kinds, epochs=size["epochs"], random_state=seed)
     placed = network.activations(net, world.pictures, list(net.stages), pool=four_by_four)
     found = {stage: placed[:, placed["layer"].values == stage] for stage in net.stages}
-    found["stage3, all places"] = network.activations(net, world.pictures, "stage3")
+    found["stage3 averaged"] = network.activations(net, world.pictures, "stage3")
     return found | {"caption words": world.words()}
 
 

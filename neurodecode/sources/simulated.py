@@ -128,7 +128,7 @@ def person(
         "units": "standard deviations of the noise-free response",
         "dataset": "simulated",
         "affine": affine().tolist(),
-        "shape": grid(unit),
+        "shape": list(grid()),
         "history": [f"simulated.person(random_state={seed})"],
     }
     if time_series:

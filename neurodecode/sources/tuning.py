@@ -128,7 +128,7 @@ def chosen_areas(areas: Sequence[str] | Mapping[str, Area] | None) -> dict[str, 
 
 def described(area: Area) -> dict[str, Any]:
     """An area in words and numbers that JSON can hold."""
-    settings = asdict(area) if is_dataclass(area) and not isinstance(area, type) else {}
+    settings: dict[str, Any] = asdict(area) if is_dataclass(area) and not isinstance(area, type) else {}
     return {"sort": type(area).__name__.lower(), **settings}
 
 
