@@ -135,7 +135,7 @@ def cross_validate(
     job = _job(problem, hashes, text, seed, orders, by, nan_policy, assume_aligned)
     todo = pieces(problem, orders, target_block)
     found, resumed = _work(problem, todo, job, store, client)
-    told = list(dict.fromkeys(note for one in found.values() for note in one["notes"]))
+    told = merged([note for one in found.values() for note in one["notes"]])
     for note in [*drawn.pop("notes"), *told]:
         warnings.warn(note, NeurodecodeWarning, stacklevel=2)
         notes.append(note)
@@ -148,6 +148,22 @@ def cross_validate(
         "pieces": {"total": len(todo), "resumed": resumed},
     }  # fmt: skip
     return assemble(problem, todo, found, X, Y, ceiling, chance, row_units, keep_predictions, attrs)
+
+
+def merged(notes: list[str]) -> list[str]:
+    """Notes of several fits, each told once; those that differ in numbers alone count as one.
+
+    Examples
+    --------
+    >>> merged(["at the edge for 10% of targets", "at the edge for 12% of targets", "a constant feature"])
+    ['at the edge for 10% of targets (1 more alike, with other numbers)', 'a constant feature']
+    """
+    alike: dict[str, list[str]] = {}
+    for note in dict.fromkeys(notes):
+        alike.setdefault(re.sub(r"[-+]?\d[\d.,]*(?:e[-+]?\d+)?%?", "#", note), []).append(note)
+    return [
+        same[0] + (f" ({len(same) - 1} more alike, with other numbers)" if same[1:] else "") for same in alike.values()
+    ]
 
 
 def _check_estimator(est: Any) -> bool:
