@@ -140,7 +140,7 @@ def answer(means, best, below):
     return (
         f"AlexNet components predict {top} best (r = {peak[top]:.2f}, held-out categories) and lead word vectors in "
         f"{len(leads)} of {len(best)} areas. Of the stages of ResNet-20 the best one is, by area: {listed}. "
-        f"{below.sum()} of {len(below)} tests (area x space x penalty) stand at FDR < .05."
+        f"{below.sum()} of {len(below)} area means stand out from those of shuffled categories (FDR < .05)."
     )
 
 

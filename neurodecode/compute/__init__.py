@@ -1,4 +1,4 @@
-"""Tensors and plain arrays, no labels: devices, seeds, batches, progress, algebra, scores, null distributions, hooks.
+"""Tensors and plain arrays, no labels: devices, seeds, batches, progress, algebra, scores, nulls, pooling, hooks.
 
 Nothing in this room knows xarray. A function here is a pure function of its arguments; the rooms
 above check, convert, call one of these and put the labels back.
@@ -6,5 +6,5 @@ above check, convert, call one of these and put the labels back.
 
 from .._names import lazy as _lazy
 
-_files = ("batching", "device", "hooks", "linalg", "nulls", "progress", "random", "scores")
+_files = ("batching", "device", "hooks", "linalg", "nulls", "pooling", "progress", "random", "scores")
 __getattr__, __dir__, __all__ = _lazy(__name__, {name: name for name in _files})
