@@ -175,9 +175,10 @@ class Batches:
     def _tensors(self, raw: Any) -> Any:
         values = raw.values if isinstance(raw, xarray.DataArray) else raw
         prepare = self.preprocess
-        if prepare is None and str(getattr(values, "dtype", "")).removeprefix("torch.") == "uint8":
+        bytes_ = str(getattr(values, "dtype", "")).removeprefix("torch.") == "uint8"
+        if prepare is None and (bytes_ or getattr(raw, "attrs", {}).get("kind") == "pictures"):
             prepare = getattr(self.model, "preprocess", None)
-            if not callable(prepare):
+            if bytes_ and not callable(prepare):
                 raise ValueError(
                     f"uint8 inputs: {type(self.model).__name__} has no preprocess of its own. Pass preprocess= "
                     "(pictures to the floats the model was trained on), or integers of another type for token ids."

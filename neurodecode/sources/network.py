@@ -64,8 +64,8 @@ def activations(
         reads from the folder when it is used. A finished folder of the same job (weights, inputs, layers, pooling) is
         opened and nothing is computed; of another job, ``ResumeError``.
     dtype : of the result, such as ``"float16"``; None keeps the model's, half precision becoming float32.
-    preprocess : applied to the values of each batch, before the model. uint8 pictures go through
-        ``model.preprocess`` when the model has one.
+    preprocess : applied to the values of each batch, before the model. uint8 arrays and what ``stimuli.read`` gives
+        (``attrs["kind"] == "pictures"``) go through ``model.preprocess`` when the model has one.
     mask : (n, t) boolean, the tokens that count. By default what ``attention_mask`` among the keywords says, or the
         places without the model's ``pad_id``; a leading ``bos_id`` never counts (``pool="mean"`` and ``"last"``).
     channel_axis : axis of the outputs that holds channels, where it cannot be told from the layer.

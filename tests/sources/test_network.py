@@ -146,6 +146,9 @@ def test_labelled_pictures_keep_their_labels_and_go_through_the_model_s_own_prep
     assert X["stimulus"].values.tolist() == list("abcd")
     assert X["category"].values.tolist() == ["x", "x", "y", "y"]
     np.testing.assert_allclose(X.values, net[0](net.preprocess(pictures)).mean((2, 3)).detach(), rtol=1e-4, atol=1e-5)
+    floats = (labelled / 255).assign_attrs(kind="pictures")
+    net.preprocess = lambda values: torch.as_tensor(values).movedim(-1, 1).float()
+    np.testing.assert_allclose(activations(net, floats, "0").values, X.values, rtol=1e-4, atol=1e-5)
     with pytest.raises(AlignmentError, match="differs from the stimulus coordinate"):
         activations(net, labelled, "0", stimulus=list("abdc"))
     with pytest.raises(ValueError, match="expected 'sample' first"):
