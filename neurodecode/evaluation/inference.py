@@ -14,6 +14,7 @@ import xarray as xr
 
 from ..compute.nulls import FEWEST_RESAMPLED, bootstrap_interval, fdr, max_statistic, p_value, sign_flips, t_interval
 from ..exceptions import AlignmentError, DegenerateDataError, NeurodecodeWarning
+from ..representation.labels import same_entries
 from .result import area_means, jsonable, versions
 
 
@@ -135,7 +136,7 @@ def _same_units(names: list[str], found: list[xr.Dataset], variable: str) -> tup
             )
             raise AlignmentError(f"{shapes}: the units differ; pass by='roi' to compare areas")
         for key in sorted(set(first) | set(mine)):
-            if key not in first or key not in mine or not np.array_equal(first[key], mine[key]):
+            if key not in first or key not in mine or not same_entries(first[key], mine[key]):
                 raise AlignmentError(
                     f"the units of {names[0]!r} and {name!r} differ in {key!r}; pass by='roi' to compare areas"
                 )
