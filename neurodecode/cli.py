@@ -155,7 +155,9 @@ def rerun(
 @guarded
 def report(
     result: Annotated[Path, typer.Argument(help="Folder that a study wrote, or a saved result.")],
-    out: Annotated[Path | None, typer.Option("--out", help="The page to write. [default: report.html beside it]")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="The page to write. [default: report.html beside it]")
+    ] = None,
     debug: Debug = False,
 ) -> None:
     """Write the page of a stored result again, without computing anything."""

@@ -211,13 +211,13 @@ def open_result(path: str | Path) -> xarray.DataTree:
     if isinstance(found, xarray.Dataset):
         return xarray.DataTree.from_dict({"/": xarray.Dataset(attrs=dict(found.attrs)), "/result": found})
     if not isinstance(found, xarray.DataTree):
-        raise IntegrityError(f"{path.name} holds a {type(found).__name__}, not a result; results are Datasets or DataTrees")
+        raise IntegrityError(
+            f"{path.name} holds a {type(found).__name__}, not a result; results are Datasets or DataTrees"
+        )
     return found
 
 
-def rerun(
-    result: str | Path, *, data: str | Path | None = None, out: str | Path | None = None
-) -> list[dict[str, Any]]:
+def rerun(result: str | Path, *, data: str | Path | None = None, out: str | Path | None = None) -> list[dict[str, Any]]:
     """Repeat the study that made a result and set every figure beside the stored one.
 
     Returns a list of ``{"name", "stored", "found", "same"}``; ``same`` is exact equality of the

@@ -62,7 +62,10 @@ def test_scikit_learn(estimator, check):
     check(estimator)
 
 
-WORLDS = {"brain": dict(kind="fmri", samples="trial", units="roi"), "network": dict(kind="network", samples="stimulus", units="layer")}
+WORLDS = {
+    "brain": dict(kind="fmri", samples="trial", units="roi"),
+    "network": dict(kind="network", samples="stimulus", units="layer"),
+}
 
 
 def world(name: str, seed: int = 0, n: int = 30, dtype: type = np.float64):

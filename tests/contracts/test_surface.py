@@ -33,7 +33,10 @@ SURFACE = {
     "reporting": {"page": "result path"},
 }
 KEYWORD_ONLY = {
-    ("evaluation", "cross_validate"): "score pool permutations random_state ceiling assume_aligned allow_overlap client store",
+    (
+        "evaluation",
+        "cross_validate",
+    ): "score pool permutations random_state ceiling assume_aligned allow_overlap client store",
     ("representation", "as_representation"): "stimulus kind unit sample attrs dims",
     ("sources.network", "activations"): "pool batch_size device stimulus store",
 }
