@@ -33,6 +33,4 @@ def require(name: str, extra: str | None = None, purpose: str = "this") -> Modul
         if error.name is not None and error.name.split(".")[0] != top:
             raise
         target = f'"neurodecode[{extra}]"' if extra else "neurodecode"
-        raise MissingExtraError(
-            f"{purpose} needs {top}, which is not installed.\n  pip install {target}"
-        ) from error
+        raise MissingExtraError(f"{purpose} needs {top}, which is not installed.\n  pip install {target}") from error

@@ -63,8 +63,8 @@ def test_scikit_learn(estimator, check):
 
 
 WORLDS = {
-    "brain": dict(kind="fmri", samples="trial", units="roi"),
-    "network": dict(kind="network", samples="stimulus", units="layer"),
+    "brain": {"kind": "fmri", "samples": "trial", "units": "roi"},
+    "network": {"kind": "network", "samples": "stimulus", "units": "layer"},
 }
 
 

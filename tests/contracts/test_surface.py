@@ -28,7 +28,8 @@ SURFACE = {
     },
     "evaluation": {
         "SplitBy": "coord",
-        "cross_validate": "est X Y splits score pool permutations random_state ceiling assume_aligned allow_overlap client store",
+        "cross_validate": "est X Y splits score pool permutations random_state ceiling assume_aligned allow_overlap "
+        "client store",
     },
     "reporting": {"page": "result path"},
 }
