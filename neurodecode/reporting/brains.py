@@ -62,7 +62,7 @@ def threshold(result: xr.Dataset, variable: str = "score", value: float | None =
     """
     values = np.asarray(result[variable].values, dtype=float)
     if value is not None:
-        return Threshold(values > value, f"{_words(result, variable)} over {number(value)}")
+        return Threshold(values > value, f"{variable_label(result, variable)} over {number(value)}")
     for name, words in (("p_fdr", "p < .05, false discovery rate"), ("p", "p < .05, uncorrected")):
         if variable in ("score", "normalized") and name in result.data_vars:
             return Threshold(np.nan_to_num(result[name].values, nan=1.0) < 0.05, words)
@@ -114,7 +114,7 @@ def slice_map(
     _mark_missing(ax, result, cut, space, (across, up), theme)
     ax.set(xlim=wider(space.edges(across), 0.04), ylim=wider(space.edges(up), 0.06))
     _sides(ax, across, up, theme)
-    colour_bar(ax, image, _words(result, variable), theme, compact)
+    colour_bar(ax, image, variable_label(result, variable), theme, compact)
     _say_threshold(ax, shown, result, theme, 34, compact)
     return frame(ax, theme)
 
@@ -180,7 +180,7 @@ def glass(
         frame(inner, theme)
     if compact:
         _ruler(ax.child_axes[2], spans["x"], theme)
-    colour_bar(ax, image, _words(result, variable), theme, compact)
+    colour_bar(ax, image, variable_label(result, variable), theme, compact)
     _say_threshold(ax, shown, result, theme, 4 if compact else 33, compact)
     return ax
 
@@ -365,7 +365,11 @@ def _counted(shown: Threshold, result: xr.Dataset) -> str:
     return ", ".join(filter(None, parts)) + "."
 
 
-def _words(result: xr.Dataset, variable: str) -> str:
+def variable_label(result: xr.Dataset, variable: str) -> str:
+    """Words for a value per unit, with its units where it has any."""
     if variable == "score":
         return score_label(score_name(result))
-    return {"normalized": "score / ceiling", "ceiling": "noise ceiling"}.get(variable, variable.replace("_", " "))
+    named = {"normalized": "normalised score", "ceiling": "noise ceiling"}.get(variable, variable.replace("_", " "))
+    said = result[variable].attrs
+    units = f" ({said['units']})" if said.get("units") else ""
+    return f"{said.get('long_name') or named}{units}"

@@ -222,13 +222,16 @@ def null(result: xr.Dataset, ax: Any = None, *, units: Any = None, theme: Any = 
     return dress(ax, theme)
 
 
-def _bins(values: np.ndarray) -> Any:
-    """Edges of the bins: between the possible values of a score that takes few, else thirty even ones."""
+def _bins(values: np.ndarray) -> np.ndarray:
+    """Edges of the bins: between the possible values of a score that takes few, else even ones."""
     steps = np.unique(np.round(values, 10))
-    if 1 < len(steps) <= 40:
-        step = np.diff(steps).min()
-        return np.arange(steps[0] - step / 2, steps[-1] + step, step)
-    return 30
+    if len(steps) > 1:
+        ratio = np.diff(steps) / np.diff(steps).min()
+        if np.abs(ratio - np.round(ratio)).max() < 1e-3 and ratio.sum() <= 60:
+            n = round(ratio.sum())
+            step = (steps[-1] - steps[0]) / n
+            return steps[0] + step * (np.arange(n + 2) - 0.5)
+    return np.histogram_bin_edges(values, bins=int(np.clip(np.sqrt(2 * len(values)), 6, 40)))
 
 
 @styled

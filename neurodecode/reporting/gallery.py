@@ -13,7 +13,7 @@ from . import brains, plots
 from .matrices import FEW, matrix_of
 from .pictures import Picture
 from .plots import GAP, LANE
-from .summary import as_over_time, chance_of, sample_words, score_name, times_of, unit_words
+from .summary import chance_of, sample_words, score_name, times_of, unit_words
 from .tables import figures as figures_table
 from .tables import highest_over_time
 from .wording import SCORES, count, listed, number, quantity, score_label
@@ -89,7 +89,7 @@ def areas_caption(nodes: Nodes, attrs: Mapping[str, Any]) -> str:
 def time_picture(name: str, one: xr.Dataset) -> Picture:
     """A score over seconds."""
     times = np.asarray(times_of(one), dtype=float)
-    best = highest_over_time(as_over_time(one)).head(FEW)
+    best = highest_over_time(one).head(FEW)
     words = [f"{row.area} highest {number(row.score)} at {row.time:.3g} s" for row in best.itertuples()]
     alt = f"Line of {score_label(score_name(one))} from {times.min():.3g} to {times.max():.3g} s. {listed(words, 8)}."
     folds = one.sizes.get("fold", 0)
@@ -216,22 +216,20 @@ def found_picture(result: Any) -> Picture:
     )
 
 
-def map_picture(name: str, one: xr.Dataset) -> Picture:
+def map_picture(name: str, one: xr.Dataset, variable: str = "score") -> Picture:
     """Where in the brain: the slice, or three projections."""
-    shown = brains.threshold(one)
-    values = one["score"].values
-    label = score_label(score_name(one))
+    shown = brains.threshold(one, variable)
+    values = one[variable].values
+    label = brains.variable_label(one, variable)
     n = int(shown.above.sum())
     seen = f"{label} from {number(float(np.nanmin(values)))} to {number(float(np.nanmax(values)))}"
     alt = f"Map of {count(len(values), *unit_words(one))}, {seen}; {n:,} pass the threshold ({shown.words})."
+    faded = " Faded: under the threshold." if n < len(values) else ""
     if brains.is_slice(one):
-        caption = (
-            f"{name}: {label} of every {unit_words(one)[0]} of the slice. Left is left. Faded: under the threshold."
-        )
-        return Picture(partial(brains.slice_map, one), alt, caption, (WIDE, 4.5), (PHONE, 3.4))
+        caption = f"{name}: {label} of every {unit_words(one)[0]} of the slice. Left is left.{faded}"
+        return Picture(partial(brains.slice_map, one, variable), alt, caption, (WIDE, 4.5), (PHONE, 3.4))
     caption = (
         f"{name}: {label}, seen from the back, from the side and from above; in each line of sight the "
-        f"{unit_words(one)[0]} furthest from chance, those over the threshold first. Left is left. Faded: under the "
-        "threshold."
+        f"{unit_words(one)[0]} furthest from chance, those over the threshold first. Left is left.{faded}"
     )
-    return Picture(partial(brains.glass, one), alt, caption, (9.0, 3.4), (PHONE, 4.4))
+    return Picture(partial(brains.glass, one, variable), alt, caption, (9.0, 3.4), (PHONE, 4.4))

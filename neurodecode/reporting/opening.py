@@ -13,14 +13,14 @@ from .markup import Html, el, inline, join
 from .pictures import Picture
 from .summary import Area, Contents, areas, chance_of, score_name, subjects_of, times_of, unit_words
 from .tables import figures_of, highest_over_time
-from .wording import UNITS, count, number, p_short, p_text, score_label
+from .wording import UNITS, count, headed, number, p_short, p_text, score_label
 
 SERIES = 4
 ROWS = 24
 
 
 def groups_of(contents: Contents) -> list[dict[str, xr.Dataset]]:
-    """Results that share a picture: the same score and the same areas, at most four of them, the main ones first."""
+    """Results that share a picture: the same score and areas, at most four; the main ones come first, alone."""
     main = [name for name in contents.attrs.get("main") or [] if name in contents.nodes]
     order = [*main, *(name for name in contents.nodes if name not in main)]
     found: dict[tuple[Any, ...], list[dict[str, xr.Dataset]]] = {}
@@ -29,7 +29,8 @@ def groups_of(contents: Contents) -> list[dict[str, xr.Dataset]]:
         if one["score"].dims != ("unit",) or times_of(one) is not None:
             continue
         grouped = "roi" in one.coords
-        key = (score_name(one), unit_words(one), tuple(sorted(set(one["roi"].values.astype(str)))) if grouped else None)
+        areas_of = tuple(sorted(set(one["roi"].values.astype(str)))) if grouped else None
+        key = (name in main, score_name(one), unit_words(one), areas_of)
         chunks = found.setdefault(key, [{}])
         if len(chunks[-1]) >= (SERIES if grouped else ROWS):
             chunks.append({})
@@ -98,14 +99,14 @@ def answer_of(contents: Contents) -> str:
         behind = _in_brackets(
             [_chance_words(one), "the highest of all times, so it is biased upwards", *_who(one, contents)]
         )
-        start = f"{label[0].upper()}{label[1:]} is highest at {row['time']:.3g} s after onset"
+        start = f"{headed(label)} is highest at {row['time']:.3g} s after onset"
         return f"{start}: {number(row['score'])} ({behind})."
     rows = areas(one)
     whole = overall(one)
     if not np.isfinite(whole.score):
         return "No unit has a score; the reasons stand under Scores."
     inside = [ceiling_words(whole, one), p_text(whole.p), _chance_words(one), *_who(one, contents)]
-    start = f"{label[0].upper()}{label[1:]} is {number(whole.score)}"
+    start = f"{headed(label)} is {number(whole.score)}"
     if len(rows) > 1:
         top = max((row for row in rows if np.isfinite(row.score)), key=lambda row: row.score)
         many = unit_words(one)[1]
@@ -229,7 +230,7 @@ def _score_cards(name: str, one: xr.Dataset, contents: Contents) -> list[tuple[s
         cards.append((f"Highest {label}{behind}: {top.name}", number(top.score), _against(top, one)))
         cards.append((f"Mean {label} over all {unit_words(one)[1]}", number(whole.score), _against(whole, one)))
     else:
-        cards.append((f"{label[0].upper()}{label[1:]}{behind}", number(whole.score), _against(whole, one)))
+        cards.append((f"{headed(label)}{behind}", number(whole.score), _against(whole, one)))
     if np.isfinite(whole.p):
         least = attrs.get("p_min")
         by = f"{int(attrs['n_permutations']):,} permutations" if attrs.get("n_permutations") else "permutations"

@@ -50,16 +50,23 @@ def method_section(contents: Contents) -> Section:
     if attrs.get("method"):
         parts.append(markdown(str(attrs["method"])))
     parts.append(_how_scored(contents))
-    notes = list(attrs.get("notes") or [])
-    for name, one in contents.nodes.items():
-        whose = f"{name}: " if len(contents.nodes) > 1 else ""
-        notes += [f"{whose}{note}" for note in one.attrs.get("notes") or []]
+    notes = _notes(contents)
     if notes:
-        parts += [el("h3", "Notes"), el("ul", *(el("li", inline(str(note))) for note in dict.fromkeys(notes)))]
+        parts += [el("h3", "Notes"), el("ul", *(el("li", inline(note)) for note in notes))]
     references = attrs.get("references") or []
     if references:
         parts += [el("h3", "References"), el("ol", *(el("li", inline(str(one))) for one in references), class_="small")]
     return "method", "Method", join(parts)
+
+
+def _notes(contents: Contents) -> list[str]:
+    """Notes of the study, then those of its results; what several results say alike is said once."""
+    said: dict[str, list[str]] = {str(note): [] for note in contents.attrs.get("notes") or []}
+    for name, one in contents.nodes.items():
+        for note in one.attrs.get("notes") or []:
+            said.setdefault(str(note), []).append(name)
+    whole = len(contents.nodes)
+    return [f"{listed(names)}: {note}" if names and len(names) < whole else note for note, names in said.items()]
 
 
 def _how_scored(contents: Contents) -> Html | None:
@@ -119,6 +126,8 @@ def leakage_section(contents: Contents) -> Section:
             ("verdict", "text"),
         ]
         several = len(contents.nodes) > 1
+        labels = list(dict.fromkeys(cells[0] for cells in rows))
+        rows = dict(sorted(rows.items(), key=lambda row: labels.index(row[0][0])))
         body = [[*cells, *([_whose(names, contents)] if several else [])] for cells, names in rows.items()]
         columns += [("results", "text")] if several else []
         parts.append(table(columns, body, caption="Labels that may not stand on both sides of a split"))

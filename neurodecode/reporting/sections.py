@@ -26,9 +26,9 @@ from .markup import Cell, Html, el, join, markdown, table
 from .matrices import FEW
 from .opening import groups_of, in_time, leading_attrs
 from .pictures import figure
-from .summary import Contents, geometry, score_name, unit_words
-from .tables import by_area, figures_of, highest_over_time
-from .wording import count, listed, number, p_short, quantity, score_label
+from .summary import Contents, geometry, score_name, times_of, unit_words
+from .tables import PER_UNIT, by_area, figures_of, highest_over_time
+from .wording import count, headed, listed, number, p_short, quantity, score_label
 
 MOST_PICTURES = 6
 Section = tuple[str, str, Html]
@@ -72,15 +72,15 @@ def scores_section(contents: Contents, variants: int) -> Section | None:
             by_score.setdefault(score_name(one), {})[name] = one
     for score, nodes in by_score.items():
         ordered = {name: nodes[name] for name in names if name in nodes}
-        words = score_label(score)
-        words = f"{words[0].upper()}{words[1:]}"
+        words = headed(score_label(score))
         if len(ordered) > 1 and any("roi" in one.coords for one in ordered.values()):
             parts.append(means_table(ordered, f"{words}, mean of each area"))
             parts.append(area_table(ordered, f"{words} in full: intervals, ceilings, null, p", fold=1))
         else:
             parts.append(area_table(ordered, f"{words} by area"))
         parts.append(_missing_words(ordered))
-    parts += [_time_table(name, one) for name, one in timed.items()]
+    for name, one in timed.items():
+        parts += [_time_table(name, one), _missing_words({name: one})]
     parts += _distributions(contents, variants)
     kept = [part for part in parts if part is not None]
     return ("scores", "Scores", join(kept)) if kept else None
@@ -93,11 +93,12 @@ def means_table(nodes: dict[str, xr.Dataset], caption: str) -> Html:
     many = unit_words(next(iter(nodes.values())))[1]
     value = {(row["area"], row["result"]): row["score"] for row in found.to_dict("records")}
     size = found.groupby("area", sort=False)["n_units"].max()
-    columns = [("area", "text"), (many, "number"), *((name, "number") for name in nodes)]
+    counted = bool((size > 1).any())
+    columns = [("area", "text"), *([(many, "number")] if counted else []), *((name, "number") for name in nodes)]
     rows = [
         [
             area,
-            Cell(f"{size[area]:,}", int(size[area])),
+            *([Cell(f"{size[area]:,}", int(size[area]))] if counted else []),
             *(Cell(number(value.get((area, name))), value.get((area, name))) for name in nodes),
         ]
         for area in names
@@ -172,7 +173,7 @@ def _missing_words(nodes: dict[str, xr.Dataset]) -> Html:
 def _about(one: xr.Dataset) -> list[str]:
     attrs = one.attrs
     said = []
-    lost = int((~np.isfinite(one["score"].values)).sum())
+    lost = int((~np.isfinite(one["score"].values)).reshape(one.sizes["unit"], -1).all(axis=1).sum())
     if "degenerate" in one.data_vars:
         lost = max(lost, int(one["degenerate"].values.sum()))
     many = unit_words(one)[1]
@@ -182,7 +183,7 @@ def _about(one: xr.Dataset) -> list[str]:
         said.append(
             f"{lost:,} of {one.sizes['unit']:,} {many} have no score and are left out of every mean" + _dash(why) + "."
         )
-    elif one.sizes["unit"] > 1:
+    elif one.sizes["unit"] > 1 and times_of(one) is None:
         said.append(f"Every one of {count(one.sizes['unit'], *unit_words(one))} has a score.")
     dropped = attrs.get("dropped_targets")
     dropped = len(dropped) if isinstance(dropped, (list, tuple)) else int(dropped or 0)
@@ -265,14 +266,24 @@ def maps_section(contents: Contents, variants: int) -> Section | None:
     ]
     if not shown:
         return None
+    drawn = [(name, one, "score") for name, one in shown]
+    drawn += [(name, one, variable) for name, one in shown for variable in _further(one)]
     parts: list[Any] = []
-    for name, one in shown[:MOST_PICTURES]:
-        wide = not brains.is_slice(one)
-        parts.append(figure(map_picture(name, one), variants, wide=wide))
-    if len(shown) > MOST_PICTURES:
-        rest = listed([name for name, _ in shown[MOST_PICTURES:]], 40)
+    for name, one, variable in drawn[:MOST_PICTURES]:
+        parts.append(figure(map_picture(name, one, variable), variants, wide=not brains.is_slice(one)))
+    if len(drawn) > MOST_PICTURES:
+        rest = listed([f"{name}, {variable.replace('_', ' ')}" for name, _, variable in drawn[MOST_PICTURES:]], 40)
         parts.append(el("p", f"Not drawn here: {rest}.", class_="small muted"))
     return "maps", "Maps", join(parts)
+
+
+def _further(one: xr.Dataset) -> list[str]:
+    """Values per unit that a study has added to its result."""
+    return [
+        str(name)
+        for name, values in one.data_vars.items()
+        if values.dims == ("unit",) and values.dtype.kind == "f" and name not in PER_UNIT and np.isfinite(values).any()
+    ]
 
 
 def _has_place(one: xr.Dataset) -> bool:

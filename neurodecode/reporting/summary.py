@@ -15,7 +15,7 @@ import numpy as np
 import xarray as xr
 
 from ..compute.nulls import p_value, t_interval
-from .wording import SCORES, UNITS
+from .wording import BOUNDS, SCORES, UNITS
 
 Result = xr.Dataset | xr.DataTree | Mapping[str, xr.Dataset] | str | Path
 NONE = float("nan")
@@ -34,8 +34,9 @@ class Contents:
 class Area:
     """One group of units in one result, and everything a row of a plot or a table shows of it.
 
-    ``low`` and ``high`` lie around ``score``: Student's t times the standard error over folds or subjects (95 %);
-    ``over`` says which, ``repeats`` holds the values. ``normalized`` is the mean of the stored normalised scores.
+    ``low`` and ``high`` lie around ``score``: Student's t times the standard error over folds or subjects (95 %),
+    ending where the score does; ``over`` says which, ``repeats`` holds the values. ``normalized`` is the mean of the
+    stored normalised scores.
     ``p`` is (b + 1) / (n + 1) for the area's mean against the permutations, or the stored p of a single unit;
     ``significant`` counts units with p_fdr < .05, None when that was not tested.
     """
@@ -80,7 +81,7 @@ def opened(result: Result) -> Contents:
         contents = Contents(_attrs(result), xr.Dataset(), {str(result.attrs.get("name") or "result"): result})
     elif isinstance(result, xr.DataTree):
         nodes = {
-            node.path.removeprefix(result.path).strip("/"): node.to_dataset()
+            node.path.removeprefix(result.path).strip("/"): node.to_dataset(inherit=False)
             for node in result.subtree
             if node is not result and "score" in node.data_vars
         }
@@ -167,6 +168,7 @@ def _area(result: xr.Dataset, name: str, units: np.ndarray) -> Area:
     mean = float(score[used].mean())
     repeats, over = _repeats(result, kept)
     half = float(np.subtract(*t_interval(repeats)[::-1])) / 2 if len(repeats) else NONE
+    least, most = BOUNDS.get(score_name(result), (-np.inf, np.inf))
     ceiling = _mean(result, "ceiling", kept)
     lower, upper = _mean(result, "ceiling_lower", kept), _mean(result, "ceiling_upper", kept)
     null = null_of(result, kept)
@@ -176,8 +178,8 @@ def _area(result: xr.Dataset, name: str, units: np.ndarray) -> Area:
         n_units=len(units),
         n_degenerate=int((~used).sum()),
         score=mean,
-        low=mean - half,
-        high=mean + half,
+        low=max(mean - half, least) if np.isfinite(half) else NONE,
+        high=min(mean + half, most) if np.isfinite(half) else NONE,
         over=over,
         repeats=repeats,
         ceiling=ceiling if np.isfinite(ceiling) else upper,
@@ -249,7 +251,13 @@ def score_name(result: xr.Dataset) -> str:
 
 
 def unit_words(result: xr.Dataset) -> tuple[str, str]:
-    """One unit and many of them: voxel and voxels, neuron and neurons, by the kind of the target."""
+    """One unit and many of them: voxel and voxels, neuron and neurons, by the kind of the target.
+
+    Scores that compare whole rows (identification, top-k) have one unit for each area.
+    """
+    name = score_name(result)
+    if name == "identification" or name.startswith("top"):
+        return "area", "areas"
     target = (result.attrs.get("data") or {}).get("Y") or {}
     if "vertex" in result.coords:
         return "vertex", "vertices"

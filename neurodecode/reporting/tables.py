@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from .summary import Area, Result, areas, opened, times_of
+from .summary import Area, Result, areas, as_over_time, opened
 
 PER_UNIT = (
     "score", "ceiling", "ceiling_lower", "ceiling_upper", "normalized", "p", "p_fdr", "p_max", "degenerate",
@@ -41,7 +41,7 @@ def by_area(result: Result, by: str = "roi") -> pd.DataFrame:
     """
     rows = []
     for name, one in opened(result).nodes.items():
-        for place, part in _moments(one):
+        for place, part in _moments(as_over_time(one)):
             rows += [{"result": name, **place, **_row(area)} for area in areas(part, by)]
     return pd.DataFrame(rows)
 
@@ -88,20 +88,16 @@ def by_unit(result: Result) -> pd.DataFrame:
     """
     parts = []
     for name, one in opened(result).nodes.items():
-        kept = one[[variable for variable in PER_UNIT if variable in one.data_vars]]
         along = [str(dim) for dim in one["score"].dims]
-        kept = kept.drop_vars([coord for coord in kept.coords if not set(kept[coord].dims) <= set(along)])
-        kept = kept.reset_index([dim for dim in along if dim in kept.indexes], drop=False)
-        if "unit" not in kept.coords:
-            kept = kept.assign_coords(unit=np.arange(kept.sizes["unit"]))
-        table = kept.to_dataframe(dim_order=along).reset_index()
-        coords = [coord for coord in table.columns if coord not in PER_UNIT]
-        first = ["unit", *(dim for dim in along if dim != "unit" and dim in coords)]
-        order = [*first, *(coord for coord in coords if coord not in first)]
-        scores = [variable for variable in PER_UNIT if variable in table.columns]
-        table = table[[*order, *scores]]
-        table.insert(0, "result", name)
-        parts.append(table)
+        whole = np.empty([one.sizes[dim] for dim in along])
+        columns = {"result": np.full(whole.size, name), "unit": np.indices(whole.shape)[along.index("unit")].ravel()}
+        coords = [str(key) for key, coord in one.coords.items() if set(coord.dims) <= set(along) and key != "unit"]
+        further = [dim for dim in along if dim in coords]
+        order = [*further, *(key for key in coords if key not in further), *(v for v in PER_UNIT if v in one.data_vars)]
+        for key in order:
+            values = xr.Variable(one[key].dims, one[key].values)
+            columns[key] = values.set_dims(dict(zip(along, whole.shape))).transpose(*along).values.ravel()
+        parts.append(pd.DataFrame(columns))
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["result", "unit", "score"])
 
 
@@ -166,7 +162,7 @@ def _missing(value: float | None) -> bool:
 def highest_over_time(result: xr.Dataset, by: str = "roi") -> pd.DataFrame:
     """For a score over time: of every area the highest mean, and when it stands there (seconds)."""
     table = by_area({"": result}, by)
-    if times_of(result) is None or "time" not in table:
+    if "time" not in table:
         return table.iloc[:0]
     best = table.loc[table.groupby("area", sort=False)["score"].idxmax().dropna()]
     return best.reset_index(drop=True)

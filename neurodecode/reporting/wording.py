@@ -8,6 +8,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 # name of a score -> (words on an axis, short form in a sentence, value when nothing is predicted)
 SCORES: dict[str, tuple[str, str, float | None]] = {
     "r": ("Pearson r", "r", 0.0),
@@ -17,6 +19,13 @@ SCORES: dict[str, tuple[str, str, float | None]] = {
     "balanced_accuracy": ("balanced accuracy", "balanced accuracy", None),
     "auc": ("area under the ROC curve", "AUC", 0.5),
     "identification": ("two-way identification", "identification", 0.5),
+}
+# The values that a score can take; intervals end there.
+BOUNDS = {
+    "r": (-1.0, 1.0),
+    "r2": (-np.inf, 1.0),
+    "explained_variance": (-np.inf, 1.0),
+    **dict.fromkeys(("accuracy", "balanced_accuracy", "auc", "identification", "top1", "top5"), (0.0, 1.0)),
 }
 UNITS = {
     "fmri": ("voxel", "voxels"),
@@ -118,6 +127,17 @@ def score_label(score: str, *, of: str | None = None) -> str:
     """
     words = SCORES.get(score, (score.replace("_", " "), score, None))[0]
     return f"{words}, mean over {of}" if of else words
+
+
+def headed(words: str) -> str:
+    """Words as the beginning of a sentence; a symbol of one letter keeps its case.
+
+    Examples
+    --------
+    >>> headed("accuracy"), headed("r")
+    ('Accuracy', 'r')
+    """
+    return words if len(words) == 1 else words[:1].upper() + words[1:]
 
 
 def listed(words: list[str], most: int = 6) -> str:

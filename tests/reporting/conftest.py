@@ -62,7 +62,9 @@ def adjusted(p):
     return out
 
 
-def encoding(seed=0, per_area=40, ceiling=True, permutations=199, shift=0.0, geometry=True, dead=3, areas=AREAS, **changed):
+def encoding(
+    seed=0, per_area=40, ceiling=True, permutations=199, shift=0.0, geometry=True, dead=3, areas=AREAS, **changed
+):
     """Voxels in areas with a planted score each, a null around 0, and a few dead voxels."""
     random = np.random.default_rng(seed)
     roi = np.repeat(areas, per_area)
@@ -90,7 +92,10 @@ def encoding(seed=0, per_area=40, ceiling=True, permutations=199, shift=0.0, geo
     if ceiling:
         top = np.clip(0.75 + 0.06 * random.standard_normal(n), 0.05, 1)
         top[where] = np.nan
-        variables |= {"ceiling": ("unit", top), "normalized": ("unit", np.minimum(1, np.maximum(0, score) ** 2 / top**2))}
+        variables |= {
+            "ceiling": ("unit", top),
+            "normalized": ("unit", np.minimum(1, np.maximum(0, score) ** 2 / top**2)),
+        }
     said = attrs(degenerate=sorted(int(at) for at in where), n_permutations=permutations)
     if not ceiling:
         said |= {"ceiling_reason": "every picture was shown once", "ceiling_definition": None}
@@ -138,9 +143,9 @@ def classification(seed=0, classes=CLASSES, right=0.72, permutations=199, **chan
         ceiling_reason="a ceiling is not defined for accuracy", ceiling_definition=None, n_permutations=permutations,
         leakage=[{"coord": "run", "checked": True, "groups": folds, "shared": 0, "verdict": "nothing shared"}],
         data={
-            "X": {"hash": "sha256:" + "c3" * 32, "kind": "fmri", "dataset": "haxby2001_slice", "shape": [n * folds, 530],
-                  "attrs": {"subject": "1"}},
-            "Y": {"hash": "sha256:" + "d4" * 32, "kind": "label", "dataset": "haxby2001_slice", "shape": [n * folds]},
+            "X": {"hash": "sha256:" + "c3" * 32, "kind": "fmri", "dataset": "haxby2001", "shape": [n * folds, 530],
+                  "subject": "1"},
+            "Y": {"hash": "sha256:" + "d4" * 32, "kind": "label", "dataset": "haxby2001", "shape": [n * folds]},
         },
     )  # fmt: skip
     return xr.Dataset(
@@ -205,7 +210,12 @@ def searchlight(seed=0):
     coords = {name: ("unit", ijk[:, axis]) for axis, name in enumerate("ijk")}
     coords |= {name: ("unit", xyz[:, axis]) for axis, name in enumerate("xyz")}
     said = attrs(score="accuracy", chance=0.125, affine=affine.tolist(), shape=list(shape), n_samples=72)
-    variables = {"score": ("unit", score), "p": ("unit", p), "p_fdr": ("unit", adjusted(p)), "degenerate": ("unit", dead)}
+    variables = {
+        "score": ("unit", score),
+        "p": ("unit", p),
+        "p_fdr": ("unit", adjusted(p)),
+        "degenerate": ("unit", dead),
+    }
     return xr.Dataset(variables, coords=coords, attrs=said)
 
 
@@ -257,7 +267,9 @@ def study(seed=0):
         "figures": figures,
         "data_card": CARD,
         "method": "Ridge regression with a penalty per voxel, `w = (X'X + aI)^-1 X'y`, left-out sets predicted.",
-        "references": ["Bonner MF, Epstein RA (2021). Nature Communications 12:4081. https://doi.org/10.1038/s41467-021-24368-2"],
+        "references": [
+            "Bonner MF, Epstein RA (2021). Nature Communications 12:4081. https://doi.org/10.1038/s41467-021-24368-2"
+        ],
         "notes": ["The pictures were shown to the network at 32 x 32 pixels."],
         "study": "objects",
         "seed": 0,
@@ -267,31 +279,31 @@ def study(seed=0):
     return tree
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_encoding():
     return encoding
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_classification():
     return classification
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_over_time():
     return over_time
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_searchlight():
     return searchlight
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_study():
     return study
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_attrs():
     return attrs
