@@ -100,7 +100,10 @@ def demo(
 @app.command()
 @guarded
 def run(
-    study: Annotated[str, typer.Argument(help="Name of a study (see `neurodecode list`) or a folder with study.toml.")],
+    study: Annotated[
+        str,
+        typer.Argument(metavar="STUDY", help="Name of a study (see `neurodecode list`) or a folder with study.toml."),
+    ],
     data: Data = None,
     out: Annotated[Path | None, typer.Option("--out", help="Folder to write to. [default: results/STUDY]")] = None,
     seed: Seed = 0,
