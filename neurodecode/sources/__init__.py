@@ -4,5 +4,5 @@ from .._names import lazy as _lazy
 
 __getattr__, __dir__, __all__ = _lazy(
     __name__,
-    {name: name for name in ("calcium", "fmri", "network", "recipes", "simulated", "stimuli", "zoo")},
+    {name: name for name in ("calcium", "eeg", "fmri", "network", "recipes", "simulated", "stimuli", "zoo")},
 )
