@@ -24,6 +24,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::neurodecode.exceptions.Neurodec
 # Estimators whose constructor needs arguments; everything else is built with none.
 MAKE = {
     "Labelled": lambda cls: cls(StandardScaler()),
+    "BandedRidge": lambda cls: cls(by=None, alphas=[0.1, 1.0, 10.0], cv=3, random_state=0),
     "Delays": lambda cls: cls([0.0, 2.0], by=None, tr=2.0),
     "Ridge": lambda cls: cls(alphas=[0.1, 1.0, 10.0], cv=3),
 }
