@@ -23,12 +23,14 @@ WIDE = 7.5
 PHONE = 3.4
 
 
-def sampled(one: xr.Dataset, attrs: Mapping[str, Any]) -> str:
-    """The number of samples with its unit."""
-    n = one.attrs.get("n_samples")
-    if n is None or int(n) < 0:
+def sampled(nodes: Nodes, attrs: Mapping[str, Any]) -> str:
+    """The number of samples of results with its unit; from the fewest to the most where they differ."""
+    known = {name: int(one.attrs["n_samples"]) for name, one in nodes.items() if (one.attrs.get("n_samples") or 0) > 0}
+    if not known:
         return ""
-    return count(int(n), *sample_words({**one.attrs, **attrs}))
+    few, most = min(known.values()), max(known.values())
+    said = count(most, *sample_words({**nodes[next(iter(known))].attrs, **attrs}))
+    return said if few == most else f"{few:,} to {said}"
 
 
 def short(one: xr.Dataset) -> str:
@@ -82,7 +84,7 @@ def areas_caption(nodes: Nodes, attrs: Mapping[str, Any]) -> str:
         said.append(f"Grey: middle 95 % of {one.sizes.get('permutation', 0):,} permutations.")
     if any(np.isfinite(area.ceiling) for area in found):
         said.append("Blue: noise ceiling.")
-    samples = sampled(one, attrs)
+    samples = sampled(nodes, attrs)
     return " ".join(said) + (f" n = {samples}." if samples else "")
 
 
@@ -211,7 +213,7 @@ def found_picture(result: Any) -> Picture:
         partial(plots.found_planted, result),
         alt,
         caption,
-        (WIDE, max(1.5, 0.27 * n + 1.0)),
+        (WIDE, max(1.5, 0.31 * n + 1.0)),
         (PHONE, max(1.6, 0.42 * n + 1.0)),
     )
 

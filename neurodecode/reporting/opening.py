@@ -137,7 +137,7 @@ def _chance_words(one: xr.Dataset) -> str:
 
 
 def _who(one: xr.Dataset, contents: Contents) -> list[str]:
-    return [sampled(one, contents.attrs), subject_words(one)]
+    return [sampled({"": one}, contents.attrs), subject_words(one)]
 
 
 def subject_words(one: xr.Dataset) -> str:
@@ -212,8 +212,8 @@ def _score_cards(name: str, one: xr.Dataset, contents: Contents) -> list[tuple[s
     behind = f", {name}" if len(contents.nodes) > 1 else ""
     attrs = one.attrs
     who = ", ".join(filter(None, [_units_words(one), subject_words(one)]))
-    n = attrs.get("n_samples")
-    samples = [("n", sampled(one, contents.attrs), who)] if n is not None and int(n) >= 0 else []
+    n = sampled({"": one}, contents.attrs)
+    samples = [("n", n, who)] if n else []
     if times_of(one) is not None:
         best = highest_over_time(one).sort_values("score", ascending=False)
         if best.empty:
@@ -239,7 +239,7 @@ def _score_cards(name: str, one: xr.Dataset, contents: Contents) -> list[tuple[s
             + by
             + (f", smallest possible {p_short(least)}" if isinstance(least, float) else "")
         )
-        cards.append(("Significance", p_text(whole.p), note))
+        cards.append((f"Significance{behind}", p_text(whole.p), note))
     return [*cards, *samples]
 
 

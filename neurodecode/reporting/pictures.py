@@ -18,12 +18,7 @@ PIXELS = 96
 MOST_MARKS = 5000
 NARROW = 3.4
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, 'DejaVu Sans', sans-serif"
-# Every dark or narrow drawing names the screen it is for; the last, light and wide, is also what is printed.
-SCREENS = {
-    (True, True): "screen and (prefers-color-scheme: dark) and (max-width: 600px)",
-    (False, True): "(max-width: 600px)",
-    (True, False): "screen and (prefers-color-scheme: dark)",
-}
+PHONE_SCREEN = "(max-width: 600px)"
 
 
 @dataclass(frozen=True)
@@ -98,16 +93,23 @@ def slim(svg: str) -> str:
 
 
 def figure(picture: Picture, variants: int = 4, *, wide: bool = False) -> Html:
-    """The picture as HTML: ``variants`` 4 for light, dark, desk and phone; 2 for light and dark; 1 for light alone."""
-    if picture.narrow is None:
-        variants = min(variants, 2)
-    light = render(picture, LIGHT)
+    """The picture as HTML: ``variants`` 4 for light, dark, desk and phone; 2 for light and dark; 1 for light alone.
+
+    The style sheet of the page shows the light or the dark one. Both are there from the beginning, so that a dark
+    screen prints the light one.
+    """
+    shown = [
+        _themed(picture, theme, phone=variants == 4 and picture.narrow is not None, alone=variants == 1)
+        for theme in ((LIGHT, DARK) if variants > 1 else (LIGHT,))
+    ]
+    return el("figure", *shown, el("figcaption", picture.caption), class_="figure wide" if wide else "figure")
+
+
+def _themed(picture: Picture, theme: Theme, phone: bool, alone: bool) -> Html:
+    one = render(picture, theme)
+    image = el("img", src=one.address, alt=scrub(picture.alt), width=one.width, height=one.height)
     sources = []
-    for (dark, compact), screen in SCREENS.items():
-        if (compact and variants < 4) or (dark and variants < 2):
-            continue
-        one = render(picture, DARK if dark else LIGHT, compact)
-        sources.append(el("source", srcset=one.address, media=screen, width=one.width, height=one.height))
-    image = el("img", src=light.address, alt=scrub(picture.alt), width=light.width, height=light.height)
-    name = "figure wide" if wide else "figure"
-    return el("figure", el("picture", *sources, image), el("figcaption", picture.caption), class_=name)
+    if phone:
+        small = render(picture, theme, compact=True)
+        sources.append(el("source", srcset=small.address, media=PHONE_SCREEN, width=small.width, height=small.height))
+    return el("picture", *sources, image, class_=None if alone else theme.name)

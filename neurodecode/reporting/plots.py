@@ -8,6 +8,7 @@ stands. What is drawn carries a gid, so that it can be found again.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from textwrap import wrap
 from typing import Any
 
 import numpy as np
@@ -163,7 +164,7 @@ def _print_scores(ax: Any, name: str, rows: Sequence[Area | None], at: np.ndarra
 def _row_labels(names: list[str], series: Series, one: xr.Dataset, compact: bool) -> list[str]:
     """Names of the rows with their number of units; the word for a unit stands once, in the first row."""
     sizes = [max((area.n_units for area in row if area is not None), default=0) for row in zip(*series.values())]
-    names = [shortened(name, 14 if compact else 32) for name in names]
+    names = [shortened(name, 18 if compact else 32) for name in names]
     if compact or all(size == 1 for size in sizes):
         return names
     said = [count(size, *unit_words(one)) if row == 0 else f"{size:,}" for row, size in enumerate(sizes)]
@@ -235,7 +236,7 @@ def found_planted(result: Result, ax: Any = None, *, theme: Any = "light", compa
     if table.empty:
         raise ValueError("no figure of this result has a planted or published value with an interval to compare with.")
     if ax is None:
-        ax = new_axes(7.5, max(1.7, 0.27 * len(table) + 1.15), theme)
+        ax = new_axes(7.5, max(1.7, 0.32 * len(table) + 1.15), theme)
     where = np.array([_relative(row) for row in table.to_dict("records")])
     y = -np.arange(len(table), dtype=float)
     ax.axvspan(-1, 1, color=theme.null, lw=0, zorder=0)
@@ -258,14 +259,15 @@ def found_planted(result: Result, ax: Any = None, *, theme: Any = "light", compa
         note(ax, title, (1, 0.85), "side", (offset, 0), ha="right", color=theme.muted)
         for place, value in zip(y, values):
             note(ax, quantity(value), (1, place), "side", (offset, 0), ha="right", color=colour)
-    names = [shortened(name, 44) for name in table["name"].astype(str)]
+    names = [shortened(name, 46 if compact else 76) for name in table["name"].astype(str)]
     if compact:
         # Names stand above their dots, so that the rows keep the width of the phone.
         ax.set_yticks([])
         for place, name in zip(y, names):
             note(ax, name, (0, place + 0.42), "side", (0, 0), ha="left", color=theme.ink)
     else:
-        ax.set_yticks(y, names, parse_math=False)
+        lines = ["\n".join(wrap(name, 38)[:2]) for name in names]
+        ax.set_yticks(y, lines, parse_math=False, fontsize=9, linespacing=1.05)
     ax.set(ylim=(-len(table) + 0.4, 1.2), xlim=(-3, 3), xticks=[-2, -1, 0, 1, 2])
     ax.set_xlabel("found − expected" + ("\n" if compact else ", ") + "in half-widths of its interval")
     return dress(ax, theme, left=False)

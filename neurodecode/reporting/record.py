@@ -184,7 +184,7 @@ def _named(key: str, together: Mapping[str, Any]) -> str:
 def _shown(key: str, value: Any) -> Any:
     if key == "allow_overlap" and value is None:
         return "no overlap was allowed"
-    if key in ("estimator", "splits"):
+    if key in ("estimator", "splits", "folds_hash") and value is not None:
         return el("code", plain_text(value))
     if key in ("affine", "planted") or len(words := plain_text(value)) > 600:
         return "…"

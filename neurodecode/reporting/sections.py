@@ -238,15 +238,17 @@ def _time_table(name: str, one: xr.Dataset) -> Html | None:
 
 
 def _distributions(contents: Contents, variants: int) -> list[Html]:
-    """Folds and null of single scores; quantiles of p where there are many, closed until asked for."""
-    parts = []
+    """Folds and null of single scores; quantiles of p where there are many. What is long is closed until asked for."""
     plain = [(name, one) for name, one in contents.nodes.items() if one["score"].dims == ("unit",)]
-    for name, one in plain[:MOST_PICTURES]:
-        if one.sizes["unit"] == 1:
-            if "score_fold" in one.data_vars and one.sizes["fold"] > 1:
-                parts.append(figure(folds_picture(name, one), variants))
-            if "null" in one.data_vars:
-                parts.append(figure(null_picture(name, one), variants))
+    alone = [(name, one) for name, one in plain if one.sizes["unit"] == 1][:MOST_PICTURES]
+    parts = []
+    for name, one in alone:
+        if "score_fold" in one.data_vars and one.sizes["fold"] > 1:
+            parts.append(figure(folds_picture(name, one), variants))
+        if "null" in one.data_vars:
+            parts.append(figure(null_picture(name, one), variants))
+    if len(alone) > 3:
+        parts = [el("details", el("summary", "Held-out groups and nulls, one by one"), *parts)]
     closed = [
         figure(null_p_picture(name, one), min(variants, 2))
         for name, one in plain[:MOST_PICTURES]
