@@ -68,7 +68,7 @@ def test_maps_lie_on_the_slice(tree, out, data_root):
     r = two["score"].values
     assert r[selective > 1.5].min() > 0.8, "voxels that differ strongly are predicted in held-out runs"
     mask = np.asarray(nibabel.load(data_root / "haxby2001_slice" / "mask_1slice_brain.nii.gz").dataobj) > 0
-    written = nibabel.load(out / "maps" / "voxels, face or house_score.nii.gz")
+    written = nibabel.load(out / "maps" / "voxels-face-or-house_score.nii.gz")
     np.testing.assert_allclose(written.get_fdata()[mask], r, atol=1e-6)
 
 
