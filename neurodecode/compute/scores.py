@@ -258,6 +258,30 @@ def auc(truth: np.ndarray, decision: np.ndarray, classes: np.ndarray | None = No
     return np.where(undefined, np.nan, total / len(cases))
 
 
+def auc_columns(truth: np.ndarray, decision: np.ndarray) -> np.ndarray:
+    """Area under the ROC curve of many labellings in two classes, each with decision values of its own.
+
+    Parameters
+    ----------
+    truth : (n, labellings) booleans, True for a case. decision : (n, labellings), larger for a case.
+
+    Returns
+    -------
+    (labellings,) float64, the numbers of :func:`auc`; NaN where a class is absent.
+
+    Examples
+    --------
+    >>> auc_columns(np.array([[False], [False], [True], [True]]), np.array([[0.1], [0.4], [0.35], [0.8]])).tolist()
+    [0.75]
+    """
+    truth = np.asarray(truth, dtype=bool)
+    m, n = truth.sum(axis=0), len(truth)
+    total = np.where(truth, _ranks(decision), 0.0).sum(axis=0)
+    pairs = m * (n - m)
+    undefined = (pairs == 0) | ~np.isfinite(decision).all(axis=0)
+    return np.where(undefined, np.nan, (total - m * (m + 1) / 2) / np.maximum(pairs, 1))
+
+
 def row_correlations(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
     """Correlation of every true row with every predicted row, over targets.
 

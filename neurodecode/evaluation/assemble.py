@@ -35,7 +35,7 @@ def assemble(
     truths = [data.truth[fold.test] for fold in problem.folds]
     by_fold, pooled = score_outcomes(problem, truths, outcomes)
     assert by_fold is not None
-    rows = score.needs == "rows"
+    rows = score.needs == "rows" or problem.placed
     kept, n_units = (np.arange(pooled.shape[0]), pooled.shape[0]) if rows else (data.kept, data.n_units)
     units = {key: np.asarray(value) for key, value in (row_units if rows else data.units).items()}
     extra = _extra(problem, X, pooled.ndim - 1)
@@ -63,7 +63,7 @@ def assemble(
         variables.update({key: (dims, value) for key, value in significance(full, null, score.higher).items()})
     if ceiling is not None:
         variables.update(_ceiling(ceiling, units, full, score.name, dims, reasons, attrs))
-    if data.classes is not None and pooled.ndim == 1:
+    if data.classes is not None and pooled.ndim == 1 and not problem.placed:
         variables["confusion"] = (("true", "predicted"), _confusion(problem, outcomes))
         coords["true"] = coords["predicted"] = data.classes
     if keep:
@@ -92,9 +92,10 @@ def assemble(
         degenerate_reasons=reasons, dropped_targets=dropped, versions=versions(),
         data={"X": describe_data(X, hashes["X"]), "Y": describe_data(Y, hashes["Y"])},
     )  # fmt: skip
+    home = X if problem.placed else Y
     for key in ("affine", "shape"):
-        if isinstance(Y, xr.DataArray) and key in Y.attrs:
-            attrs[key] = Y.attrs[key]
+        if isinstance(home, xr.DataArray) and key in home.attrs:
+            attrs[key] = home.attrs[key]
     return xr.Dataset(variables, coords, jsonable(attrs))
 
 
@@ -209,6 +210,9 @@ def _predictions(
     if data.frame is not None:
         coords = {str(key): ("sample", coord.values) for key, coord in data.frame.coords.items()}
     unit = "unit"
+    if problem.placed:
+        variables = {"prediction": (("sample", "unit"), predicted), "truth": (("sample",), truth[:, 0])}
+        return variables, coords
     if rows:
         # Scores of whole rows have units of their own; the targets then stand on another dimension.
         unit = "target"

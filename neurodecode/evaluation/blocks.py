@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import time
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from ..compute.batching import batches
+from ..compute.scores import auc_columns
 from ..exceptions import NeurodecodeWarning
 from .pairing import Pair
-from .scores import Score
+from .scores import SCORES, Score
 from .splits import Fold
 
 # Transformers that never look at the targets, so that permuting targets leaves their output as it is.
@@ -30,11 +31,16 @@ IGNORE_TARGETS = {
 BYTES_A_FIT = 512 * 2**20
 BYTES_A_NULL = 128 * 2**20
 PERMUTATIONS_A_PIECE = 10
+LABELLINGS_A_PIECE = 2000
 
 
 @dataclass(frozen=True)
 class Problem:
-    """Everything a piece needs: estimator, data, folds, score. ``columns`` are the sets of a score of whole rows."""
+    """Everything a piece needs: estimator, data, folds, score. ``columns`` are the sets of a score of whole rows.
+
+    ``over`` are the dimensions that the estimator adds to its answers, see :func:`answers_over`; ``closed`` says that
+    permuted labels have a closed form, see :func:`can_permute_labels`.
+    """
 
     est: Any
     data: Pair
@@ -43,6 +49,13 @@ class Problem:
     pool: str
     columns: list[np.ndarray]
     stacked: bool
+    over: tuple[str, ...] = ()
+    closed: bool = False
+
+    @property
+    def placed(self) -> bool:
+        """Whether answers stand for units of X, as those of a searchlight, and not for targets."""
+        return self.over == ("unit",)
 
 
 @dataclass(frozen=True)
@@ -65,6 +78,24 @@ def targets_stand_alone(est: Any) -> bool:
         *before, last = [step for _, step in est.steps]
         return targets_stand_alone(last) and all(_ignores_targets(step) for step in before)
     return bool(getattr(est, "targets_independent", False))
+
+
+def answers_over(est: Any) -> tuple[str, ...]:
+    """Dimensions that an estimator, or the last step of a pipeline, adds to its answers: it says so itself.
+
+    ``("time",)`` of ``linear.Sliding``, ``("time", "time_test")`` of ``linear.Generalizing``, ``("unit",)`` of
+    ``linear.Searchlight``; none of others.
+    """
+    last = est.steps[-1][1] if hasattr(est, "steps") else est
+    return tuple(getattr(last, "answers_over", ()))
+
+
+def can_permute_labels(est: Any, data: Pair) -> bool:
+    """Whether labels in two classes can be permuted in closed form: an LDA, behind steps that never look at labels."""
+    if data.classes is None or len(data.classes) != 2 or np.ndim(data.X) != 2:
+        return False
+    *before, last = [step for _, step in est.steps] if hasattr(est, "steps") else [est]
+    return hasattr(last, "permuted_decisions") and all(_ignores_targets(step) for step in before)
 
 
 def can_stack(est: Any, data: Pair) -> bool:
@@ -94,8 +125,8 @@ def numbers(found: Any, unit_axis: bool) -> np.ndarray:
     return values if unit_axis and values.ndim > 1 else values[:, None]
 
 
-def _decision(est: Any, X: Any, classes: np.ndarray) -> np.ndarray:
-    """Decision values (n, 1) or (n, classes, ...), columns in the order of ``classes``, NaN for one never trained."""
+def _decision(est: Any, X: Any, classes: np.ndarray, over: tuple[str, ...] = ()) -> np.ndarray:
+    """Decision values (n, 1, ...) or (n, classes, ...), in the order of ``classes``, NaN for one never trained."""
     if hasattr(est, "decision_function"):
         found = est.decision_function(X)
     elif hasattr(est, "predict_proba"):
@@ -103,7 +134,7 @@ def _decision(est: Any, X: Any, classes: np.ndarray) -> np.ndarray:
     else:
         raise ValueError(f"score 'auc' needs decision_function or predict_proba, and {type(est).__name__} has neither")
     values = np.asarray(found.values if isinstance(found, xr.DataArray) else found, dtype=np.float64)
-    values = values[:, None] if values.ndim == 1 else values
+    values = values[:, None] if values.ndim == 1 + len(over) else values
     if len(classes) == 2 and values.shape[1] == 2:
         return values[:, 1:]
     known = np.asarray(getattr(est, "classes_", classes))
@@ -119,8 +150,13 @@ def _outcome(problem: Problem, est: Any, X: Any) -> dict[str, np.ndarray]:
     """Predictions, and decision values where the score asks for them, of one fitted estimator."""
     classes = problem.data.classes
     if classes is None:
-        return {"prediction": numbers(est.predict(X), np.ndim(problem.data.y) > 1)}
-    said = numbers(est.predict(X), False)
+        return {"prediction": numbers(est.predict(X), np.ndim(problem.data.y) > 1 or problem.placed)}
+    if problem.over and problem.score.needs == "decision":
+        # Thousands of answers a sample: the class is read off the decision values, which are there already.
+        decision = _decision(est, X, classes, problem.over)
+        place = decision.argmax(1) if decision.shape[1] > 1 else (decision[:, 0] > 0).astype(np.intp)
+        return {"prediction": numbers(place, problem.placed), "decision": decision}
+    said = numbers(est.predict(X), problem.placed)
     found = {"prediction": np.searchsorted(classes, said).clip(0, len(classes) - 1)}
     if problem.score.needs == "decision":
         found["decision"] = _decision(est, X, classes)
@@ -150,7 +186,10 @@ def _score(problem: Problem, truth: np.ndarray, predicted: np.ndarray) -> np.nda
     if score.needs == "decision":
         classes = problem.data.classes
         assert classes is not None
-        return np.asarray(score.compute(truth[:, 0], predicted, np.arange(len(classes))))[None]
+        found = np.asarray(score.compute(truth[:, 0], predicted, np.arange(len(classes))))
+        return found if problem.placed else found[None]
+    if problem.placed:
+        truth = np.broadcast_to(truth, predicted.shape)
     if predicted.ndim > truth.ndim:
         shape = truth.shape + (1,) * (predicted.ndim - truth.ndim)
         truth = np.broadcast_to(truth.reshape(shape), predicted.shape)
@@ -202,7 +241,9 @@ def _null(problem: Problem, piece: Piece) -> np.ndarray:
     with warnings.catch_warnings():
         # What is wrong with a fit on permuted targets was said about the real ones, or is meant to be so.
         warnings.simplefilter("ignore", NeurodecodeWarning)
-        return _stacked(problem, piece) if problem.stacked else _one_by_one(problem, piece)
+        if problem.stacked:
+            return _stacked(problem, piece)
+        return _labellings(problem, piece) if problem.closed else _one_by_one(problem, piece)
 
 
 def _one_by_one(problem: Problem, piece: Piece) -> np.ndarray:
@@ -246,6 +287,57 @@ def _stacked(problem: Problem, piece: Piece) -> np.ndarray:
     return np.stack(scores)
 
 
+def _labellings(problem: Problem, piece: Piece) -> np.ndarray:
+    """The same numbers for two classes and an LDA: one decomposition per fold serves all permuted labels."""
+    from sklearn.base import clone
+
+    assert piece.orders is not None
+    data = problem.data
+    labels = (data.truth[:, 0] == 1)[piece.orders]
+    sound = np.ones(len(labels), dtype=bool)
+    decisions = []
+    for fold in problem.folds:
+        train, test = take(data.X, fold.train), take(data.X, fold.test)
+        *before, last = [step for _, step in problem.est.steps] if hasattr(problem.est, "steps") else [problem.est]
+        for step in before:
+            if step is not None and not isinstance(step, str):
+                fitted = clone(step).fit(train)
+                train, test = fitted.transform(train), fitted.transform(test)
+        found, good = last.permuted_decisions(train, labels[:, fold.train], test)
+        decisions.append(found)
+        sound &= good
+    null = np.empty((len(labels), 1))
+    null[sound, 0] = _score_labellings(problem, labels[sound].T, [found[:, sound] for found in decisions])
+    if not sound.all():
+        null[~sound] = _one_by_one(problem, replace(piece, orders=piece.orders[~sound]))
+    return null
+
+
+def _score_labellings(problem: Problem, truth: np.ndarray, decisions: list[np.ndarray]) -> np.ndarray:
+    """Scores (labellings,) of truth (n, labellings) against the decisions of every fold (n_test, labellings)."""
+    truths = [truth[fold.test] for fold in problem.folds]
+    if problem.pool == "predictions":
+        truths, decisions = [np.concatenate(truths)], [np.concatenate(decisions)]
+    by_fold = np.stack([_columns_scored(problem.score, t, d) for t, d in zip(truths, decisions)])
+    if problem.pool == "predictions":
+        return np.asarray(by_fold[0])
+    # Column by column, as a single score is averaged: the order of a sum must not decide about ties.
+    return np.asarray([np.ascontiguousarray(by_fold[:, [at]]).mean(axis=0)[0] for at in range(by_fold.shape[1])])
+
+
+def _columns_scored(score: Score, truth: np.ndarray, decision: np.ndarray) -> np.ndarray:
+    if score.needs == "decision" and score is SCORES["auc"]:
+        return auc_columns(truth, decision)
+    codes = truth.astype(np.intp)
+    if score.needs == "decision":
+        one = [score.compute(t, d[:, None], np.arange(2)) for t, d in zip(codes.T, decision.T)]
+        return np.asarray(one, dtype=np.float64)
+    predicted = (decision > 0).astype(np.intp)
+    if any(score is row for row in SCORES.values()):
+        return score(codes, predicted)
+    return np.concatenate([score(t[:, None], p[:, None]) for t, p in zip(codes.T, predicted.T)])
+
+
 def pieces(problem: Problem, orders: np.ndarray | None, target_block: int | None = None) -> list[Piece]:
     """Cut the work: every fold of every block of targets, then every batch of permutations of every block.
 
@@ -264,7 +356,10 @@ def pieces(problem: Problem, orders: np.ndarray | None, target_block: int | None
     if orders is None or len(orders) == 0:
         return found
     wide = count if problem.score.needs == "rows" else min(size, count)
-    batch = max(1, BYTES_A_NULL // (8 * data.n_samples * wide)) if problem.stacked else PERMUTATIONS_A_PIECE
+    together = problem.stacked or problem.closed
+    batch = max(1, BYTES_A_NULL // (8 * data.n_samples * wide)) if together else PERMUTATIONS_A_PIECE
+    if problem.closed:
+        batch = min(batch, LABELLINGS_A_PIECE)
     for targets in batches(count, wide):
         for part in batches(len(orders), min(batch, len(orders))):
             name = f"null-{part.start:06d}-{part.stop:06d}_targets-{targets.start:07d}-{targets.stop:07d}"

@@ -18,7 +18,7 @@ from ..compute.progress import progress
 from ..compute.random import check_random_state
 from ..exceptions import DegenerateDataError, NeurodecodeWarning
 from .assemble import assemble
-from .blocks import Piece, Problem, can_stack, pieces, run
+from .blocks import Piece, Problem, answers_over, can_permute_labels, can_stack, pieces, run
 from .exchange import exchangeability
 from .leakage import audit, check_neighbours
 from .pairing import Pair, pair
@@ -128,7 +128,10 @@ def cross_validate(
     leakage = audit(X, Y, folds, text, allow_overlap)
     notes = check_neighbours(data.frame, splitter, text) + _check_folds(data, folds, row, pool, keep_predictions)
     sets, row_units = _row_sets(data, row, by)
-    problem = Problem(est, data, tuple(folds), row, pool, sets, can_stack(est, data))
+    over = answers_over(est)
+    row_units = _places(X, row, over) or row_units
+    closed = can_permute_labels(est, data)
+    problem = Problem(est, data, tuple(folds), row, pool, sets, can_stack(est, data), over, closed)
     seed = _seed(random_state, store, int(permutations) > 0)
     orders, drawn = _permutations(problem, X, Y, blocks, permute, int(permutations), seed)
     hashes = {"X": digest(X), "Y": digest(Y)}
@@ -262,6 +265,20 @@ def _row_sets(data: Pair, score: Score, by: str | None) -> tuple[list[np.ndarray
     if any(len(places) < 2 for places in sets):
         raise DegenerateDataError(f"score {score.name!r} compares rows of at least 2 targets; a set of them has only 1")
     return sets, units
+
+
+def _places(X: Any, score: Score, over: tuple[str, ...]) -> dict[str, Any]:
+    """Labels of the answers where they stand for units of X, as those of a searchlight; empty where they do not."""
+    if over != ("unit",):
+        return {}
+    if score.needs == "rows":
+        raise ValueError(
+            f"score {score.name!r} compares rows of targets, and every place here predicts one; choose 'r'"
+        )
+    if not isinstance(X, xr.DataArray):
+        return {"unit_name": np.asarray([str(place) for place in range(X.shape[1])])}
+    named = {str(key): entry.values for key, entry in X.coords.items() if entry.dims == ("unit",)}
+    return named or {"unit_name": np.asarray([str(place) for place in range(X.sizes["unit"])])}
 
 
 def _permutations(

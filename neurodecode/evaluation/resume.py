@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from scipy import sparse
 
 from ..exceptions import ResumeError
 
@@ -60,6 +61,9 @@ def describe(thing: Any) -> Any:
         return thing.item()
     if isinstance(thing, (np.ndarray, xr.DataArray)):
         return f"array {digest(thing)}"
+    if sparse.issparse(thing):
+        rows, columns = thing.nonzero()
+        return f"sparse {thing.shape} {digest(np.stack([rows, columns]))} {digest(thing.tocsr()[rows, columns])}"
     if isinstance(thing, Mapping):
         return {str(key): describe(value) for key, value in thing.items()}
     if isinstance(thing, (set, frozenset)):

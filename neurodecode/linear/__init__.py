@@ -5,12 +5,20 @@ from .._names import lazy as _lazy
 __getattr__, __dir__, __all__ = _lazy(
     __name__,
     {
+        "BandedRidge": "banded",
+        "CSP": "filters",
         "CorrelationClassifier": "correlation",
         "Delays": "delays",
         "Generalizing": "sliding",
+        "KernelRidge": "kernel",
+        "LatentRegression": "latent",
         "LinearClassifier": "classify",
         "Ridge": "ridge",
+        "SPoC": "filters",
+        "SSD": "filters",
         "Searchlight": "searchlight",
         "Sliding": "sliding",
+        "Xdawn": "filters",
+        "StackedRegression": "stacking",
     },
 )

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import warnings
+from numbers import Real
 from typing import Any
 
 import numpy as np
+import torch
 import xarray as xr
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import LogisticRegression
 from sklearn.svm import LinearSVC
@@ -16,6 +18,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d
 
 from .._names import lookup
+from ..compute.discriminant import permuted_decisions
 from ..exceptions import AlignmentError, DegenerateDataError, NeurodecodeWarning
 from ..representation import Labels, check_same_samples, check_same_units, labelled, plain
 from . import _inputs
@@ -43,6 +46,14 @@ KINDS = {"logistic": _logistic, "lda": _lda, "svm": _svm}
 def _has_probabilities(classifier: LinearClassifier) -> bool:
     if classifier.kind == "svm":
         raise AttributeError("a linear SVM has no probabilities; use decision_function, or kind='logistic' or 'lda'.")
+    return True
+
+
+def _has_rank_one_identity(classifier: LinearClassifier) -> bool:
+    amount = classifier.shrinkage
+    number = isinstance(amount, Real) and not isinstance(amount, bool) and 0 <= float(amount) <= 1
+    if classifier.kind != "lda" or not (amount is None or number):
+        raise AttributeError("labels can be permuted in closed form for kind='lda' with shrinkage None or a number.")
     return True
 
 
@@ -145,6 +156,28 @@ class LinearClassifier(ClassifierMixin, BaseEstimator):
         """Probabilities: (samples, classes), with the unit coordinate ``class_name`` where ``X`` is labelled."""
         x = self._check(X)
         return self._over_classes(self.estimator_.predict_proba(x).astype(x.dtype, copy=False), X)
+
+    @available_if(_has_rank_one_identity)
+    def permuted_decisions(self, X: Any, labels: np.ndarray, X_test: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Decision values under many labellings into two classes, for null distributions: nothing is kept.
+
+        Parameters
+        ----------
+        X : (samples, features) training samples. X_test : samples to be classified.
+        labels : (labellings, samples) booleans, True for the second class.
+
+        Returns
+        -------
+        decisions (test samples, labellings), and (labellings,) booleans: False where the decision of a labelling is
+        not accurate (or has a single class) and must come from ``fit``. Only for ``"lda"`` without ``"auto"``.
+        """
+        x, x_test = (_inputs.features(clone(self), one, samples=1) for one in (X, X_test))
+        found, sound = permuted_decisions(
+            torch.from_numpy(np.ascontiguousarray(x)), torch.from_numpy(np.ascontiguousarray(labels)),
+            torch.from_numpy(np.ascontiguousarray(x_test)),
+            None if self.shrinkage is None else float(self.shrinkage),
+        )  # fmt: skip
+        return found.numpy(), sound.numpy()
 
     def _check(self, X: Any) -> np.ndarray:
         check_is_fitted(self)

@@ -1,0 +1,134 @@
+"""One estimator for each of many problems with the same samples: the base of Sliding, Generalizing and Searchlight."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone, is_classifier
+from sklearn.utils import get_tags
+
+from ..compute.progress import progress
+from ..representation import Labels, check_same_samples
+from ._stacks import Stack, recipe, said_once, targets
+
+
+def has(method: str) -> Callable[[Any], bool]:
+    """For ``available_if``: whether the estimator that is repeated has a method."""
+
+    def check(each: Any) -> bool:
+        getattr(each.estimator, method)
+        return True
+
+    return check
+
+
+class _Each(MetaEstimatorMixin, BaseEstimator):
+    """Fits ``estimator`` once a problem, all at once where there is a closed form, else clone by clone."""
+
+    estimator: Any
+    stack_: Stack | None
+    estimators_: dict[int, Any]
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        inner = get_tags(self.estimator)
+        tags.estimator_type = inner.estimator_type
+        tags.classifier_tags = inner.classifier_tags
+        tags.regressor_tags = inner.regressor_tags
+        tags.target_tags = inner.target_tags
+        return tags
+
+    def _learn(self, X: Any, y: Any, n: int, together: Any, pick: Any, what: str) -> None:
+        """Fit every problem.
+
+        ``together``: (recipe, targets) -> Stack; ``pick``: number -> samples x features of one problem, as the
+        estimator alone would be given them; ``n`` samples.
+        """
+        who = type(self).__name__
+        if y is None:
+            raise ValueError(f"{who} requires y to be passed, but the target y is None.")
+        check_same_samples(X, y)
+        asked = recipe(self.estimator)
+        self.classes_ = np.empty(0)
+        self.one_target_ = np.ndim(y) < 2
+        self.targets_ = Labels.of(y, "unit") if np.ndim(y) > 1 else None
+        self.target_name_ = y.name if isinstance(y, xr.DataArray) else None
+        self.stack_, self.estimators_ = None, {}
+        alone: Any = range(self.n_problems_)
+        if asked is not None:
+            self.stack_ = together(asked, targets(asked, y, n, who))
+            alone = np.flatnonzero(~self.stack_.sound).tolist()
+            if self.stack_.classes is not None:
+                self.classes_ = self.stack_.classes
+        if len(alone):
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                for j in progress(alone, f"{what}: {len(alone)} fits", total=len(alone)):
+                    self.estimators_[int(j)] = clone(self.estimator).fit(pick(int(j)), y)
+            said_once(caught)
+            if is_classifier(self.estimator):
+                self.classes_ = np.asarray(next(iter(self.estimators_.values())).classes_)
+        if not is_classifier(self.estimator):
+            del self.classes_
+
+    @property
+    def closed_form_(self) -> np.ndarray:
+        """(problems,) booleans: which were solved together; the others were fitted by clones of the estimator."""
+        together = np.zeros(self.n_problems_, dtype=bool)
+        if self.stack_ is not None:
+            together[self.stack_.sound] = True
+        return together
+
+    def _decisions(self, closed: Any, alone: Any, method: str = "decision_function") -> np.ndarray:
+        """(samples, outputs, problems[, tests]): one output for two classes or one target.
+
+        ``closed()`` gives the answers of the stack, ``alone(fitted, number, method)`` those of one problem, with
+        samples first, outputs where there are several, tests last.
+        """
+        found = None if self.stack_ is None or not self.stack_.sound.any() else closed()
+        for j, fitted in self.estimators_.items():
+            one = np.asarray(alone(fitted, j, method))
+            if found is None:
+                found = np.empty((*one.shape[:2], self.n_problems_, *one.shape[2:]), dtype=one.dtype)
+            found[:, :, j] = one
+        assert found is not None
+        return found
+
+    def _classified(self, closed: Any, alone: Any) -> np.ndarray:
+        """Positions in ``classes_``: (samples, problems[, tests])."""
+        found = None
+        if self.stack_ is not None and self.stack_.sound.any():
+            found = chosen(closed())
+        for j, fitted in self.estimators_.items():
+            one = np.searchsorted(self.classes_, np.asarray(alone(fitted, j, "predict")))[:, 0]
+            if found is None:
+                found = np.empty((len(one), self.n_problems_, *one.shape[1:]), dtype=np.intp)
+            found[:, j] = one
+        assert found is not None
+        return found
+
+
+def chosen(decisions: np.ndarray) -> np.ndarray:
+    """Positions of classes from decision values (samples, outputs, ...)."""
+    return (decisions[:, 0] > 0).astype(np.intp) if decisions.shape[1] == 1 else decisions.argmax(1)
+
+
+def chances(decisions: np.ndarray) -> np.ndarray:
+    """Probabilities (samples, classes, ...) of an LDA from its decision values (samples, outputs, ...)."""
+    from scipy.special import expit, softmax
+
+    if decisions.shape[1] > 1:
+        return softmax(decisions, axis=1)
+    second = expit(decisions)
+    return np.concatenate([1 - second, second], axis=1)
+
+
+def outputs_second(values: Any, n: int, tests: tuple[int, ...] = ()) -> np.ndarray:
+    """What an estimator answers, (n * tests,) or (n * tests, outputs), as (n, outputs, *tests)."""
+    values = np.asarray(values)
+    values = values.reshape(n, *tests, -1)
+    return np.moveaxis(values, -1, 1)

@@ -1,0 +1,204 @@
+"""Closed forms for a stack of problems that share their samples and targets: time points, spheres, sensors.
+
+``recipe`` says whether an estimator has one; ``solve`` fits it. What cannot be solved with full accuracy is named in
+``Stack.sound``, and is fitted by the estimator itself.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from numbers import Real
+from typing import Any
+
+import numpy as np
+import torch
+import xarray as xr
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.validation import check_consistent_length
+
+from ..compute import discriminant, many_ridges
+from ..compute.batching import batches
+from ..exceptions import DegenerateDataError
+from ..representation import Labelled, check_finite
+from . import _inputs
+from .classify import LinearClassifier, _labels
+from .correlation import CorrelationClassifier
+from .ridge import Ridge, _folds, _penalties, _warn_edges
+
+BYTES = 64 << 20  # what the features of the problems that are solved at once may take
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What to solve: ``final`` is the estimator, ``scale`` whether features are standardised before it."""
+
+    final: Any
+    scale: bool
+
+    @property
+    def shrinkage(self) -> Any:
+        """Of an LDA: None, a number, or ``"auto"``, in the sense of ``compute.discriminant``."""
+        if isinstance(self.final, LinearDiscriminantAnalysis) and self.final.solver == "lsqr":
+            return 0.0 if self.final.shrinkage is None else self.final.shrinkage
+        return self.final.shrinkage
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Fitted problems: ``coef`` (problems, outputs, features), ``intercept`` (problems, outputs), ``sound`` (problems).
+
+    Problems of unequal size lie one behind the other: ``coef`` (outputs, all features of all problems).
+    ``classes`` are those of classifiers. ``normed``: decision values are divided by the length of the centred pattern.
+    """
+
+    coef: np.ndarray
+    intercept: np.ndarray
+    sound: np.ndarray
+    classes: np.ndarray | None = None
+    normed: bool = False
+
+
+def recipe(estimator: Any) -> Recipe | None:
+    """How a stack of problems is solved with this estimator; None where only the estimator itself can."""
+    steps = [step for _, step in estimator.steps] if hasattr(estimator, "steps") else [estimator]
+    final = steps[-1]
+    if len(steps) > 2 or not _known(final):
+        return None
+    if len(steps) == 2:
+        first = steps[0].estimator if type(steps[0]) is Labelled else steps[0]
+        if type(first) is not StandardScaler or not (first.with_mean and first.with_std):
+            return None
+        if type(final) is CorrelationClassifier:
+            return None
+    return Recipe(final, len(steps) == 2)
+
+
+def _known(final: Any) -> bool:
+    if type(final) is LinearClassifier:
+        return final.kind == "lda" and _amount(final.shrinkage)
+    if type(final) is LinearDiscriminantAnalysis:
+        plain = final.priors is None and final.covariance_estimator is None and final.tol == 1e-4
+        svd = final.solver == "svd" and final.shrinkage is None
+        return plain and (svd or final.solver == "lsqr") and _amount(final.shrinkage) and final.n_components is None
+    if type(final) is Ridge:
+        return final.device is None and final.max_memory is None
+    return type(final) is CorrelationClassifier
+
+
+def _amount(shrinkage: Any) -> bool:
+    number = isinstance(shrinkage, Real) and not isinstance(shrinkage, bool) and 0 <= float(shrinkage) <= 1
+    return shrinkage is None or shrinkage == "auto" or number
+
+
+@dataclass(frozen=True)
+class Targets:
+    """Targets as the closed forms take them: ``values`` (n, targets) numbers or (n,) positions in ``classes``."""
+
+    values: np.ndarray
+    classes: np.ndarray | None
+    one: bool
+
+
+def targets(asked: Recipe, y: Any, n: int, who: str) -> Targets:
+    """Check the targets of a stack by the rules of its estimator."""
+    if isinstance(asked.final, Ridge):
+        values = np.asarray(_inputs.targets(y, who))
+        one = values.ndim == 1
+        values = np.ascontiguousarray(values.reshape(len(values), -1), dtype=_inputs.working_dtype(values))
+        check_consistent_length(np.empty(n), values)
+        check_finite(y if isinstance(y, xr.DataArray) else values, "y")
+        return Targets(values, None, one)
+    labels = _labels(y)
+    check_consistent_length(np.empty(n), labels)
+    classes, codes = np.unique(labels, return_inverse=True)
+    if len(classes) < 2:
+        raise DegenerateDataError(f"{n} sample(s) of one class, {classes[0]!r}, came; {who} needs 2 or more.")
+    return Targets(codes, classes, True)
+
+
+def solve(asked: Recipe, problems: Any, shape: tuple[int, int, int], y: Targets, X: Any, labels: Any) -> Stack:
+    """Solve a stack.
+
+    Parameters
+    ----------
+    problems : slice of problems -> (problems, features, samples) array, C-contiguous, free to be kept.
+    shape : numbers of problems, features and samples.
+    y : from :func:`targets`. X, labels : what ``fit`` was given, for splitters that read labels.
+    """
+    b, p, n = shape
+    extra = _ridge_settings(asked.final, X, labels, n) if isinstance(asked.final, Ridge) else ()
+    parts: list[tuple[np.ndarray, ...]] = []
+    best: list[np.ndarray] = []
+    for some in batches(b, max(1, BYTES // max(1, 8 * p * n))):
+        x = torch.from_numpy(problems(some))
+        if asked.scale:
+            mean, scale = _standard(x)
+            weights, bias, good = _solve(asked, (x - mean) / scale, y, extra, best)
+            weights = weights / scale.mT
+            bias = bias - (weights @ mean)[:, :, 0]
+        else:
+            weights, bias, good = _solve(asked, x, y, extra, best)
+        parts.append((weights.numpy(), bias.numpy(), good.numpy()))
+    coef, intercept, sound = (np.concatenate(list(one)) for one in zip(*parts))
+    if extra and len(extra[0]) > 1:
+        varies = ~_inputs.constant(y.values)
+        _warn_edges(np.concatenate(best)[:, varies].reshape(-1), extra[0])
+    return Stack(coef, intercept, sound, y.classes, type(asked.final) is CorrelationClassifier)
+
+
+def _ridge_settings(final: Ridge, X: Any, labels: Any, n: int) -> tuple[Any, ...]:
+    alphas = _penalties(final.alphas)
+    folds = _folds(final.cv, X, labels, n) if len(alphas) > 1 else []
+    return alphas, [(torch.from_numpy(train), torch.from_numpy(test)) for train, test in folds], final
+
+
+def _solve(
+    asked: Recipe, x: torch.Tensor, y: Targets, extra: tuple[Any, ...], best: list[np.ndarray]
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    if extra:
+        alphas, folds, final = extra
+        fitted = many_ridges.fit(
+            x, torch.from_numpy(y.values), torch.from_numpy(alphas), folds,
+            centre=final.fit_intercept, shared=final.shared_alpha,
+        )  # fmt: skip
+        best.append(fitted.best.numpy())
+        return fitted.coef, fitted.intercept, torch.ones(len(x), dtype=torch.bool)
+    assert y.classes is not None
+    codes = torch.from_numpy(y.values)
+    if type(asked.final) is CorrelationClassifier:
+        coef = torch.from_numpy(_patterns(x.numpy(), y.values, len(y.classes)))
+        return coef, coef.new_zeros(coef.shape[:2]), torch.ones(len(x), dtype=torch.bool)
+    counts = torch.bincount(codes)
+    if asked.shrinkage == "auto" and int(counts.min()) < 2:
+        empty = x.new_zeros((len(x), 1 if len(counts) == 2 else len(counts), x.shape[1]))
+        return empty, empty[:, :, 0], torch.zeros(len(x), dtype=torch.bool)
+    found = discriminant.fit(x, codes, len(counts), asked.shrinkage)
+    return found.coef, found.intercept, found.sound
+
+
+def _patterns(x: np.ndarray, codes: np.ndarray, n_classes: int) -> np.ndarray:
+    from .correlation import unit_patterns
+
+    means = np.stack([x[:, :, codes == k].mean(2) for k in range(n_classes)], axis=1)
+    found = unit_patterns(means)
+    return found[:, 1:] - found[:, :1] if n_classes == 2 else found
+
+
+def _standard(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Means and standard deviations over samples, (problems, features, 1); 1 where a feature does not vary."""
+    mean = x.mean(2, keepdim=True)
+    scale = (x - mean).square().mean(2, keepdim=True).sqrt()
+    still = scale <= x.shape[2] * torch.finfo(x.dtype).eps * mean.abs()
+    return mean, torch.where(still | (scale == 0), torch.ones_like(scale), scale)
+
+
+def said_once(caught: list[warnings.WarningMessage]) -> None:
+    """Repeat the warnings of many fits, each text once."""
+    seen = set()
+    for entry in caught:
+        key = (entry.category, str(entry.message))
+        if key not in seen:
+            seen.add(key)
+            warnings.warn_explicit(entry.message, entry.category, entry.filename, entry.lineno)
