@@ -72,3 +72,63 @@ def cross_entropy(w, b, x, y, C):
     log_z = np.log(np.exp(score).sum(1))
     chosen = score[np.arange(len(y)), np.searchsorted(classes, y)]
     return (log_z - chosen).sum() + (w**2).sum() / (2 * C)
+
+
+def slow_csp(x, which, n):
+    """Filters of two classes: C_1 w = l (C_1 + C_2) w by scipy, the furthest from 1/2 first (Koles 1991)."""
+    from scipy.linalg import eigh
+
+    one, two = (np.mean([epoch @ epoch.T / epoch.shape[1] for epoch in x[which == k]], axis=0) for k in (0, 1))
+    values, vectors = eigh(one, one + two)
+    order = np.argsort(-np.abs(values - 0.5))[:n]
+    return values[order], vectors[:, order].T
+
+
+def slow_spoc(x, z, n):
+    """Filters that follow z: C_z w = l C w with C_z the mean of z_e C_e, z standardised (Daehne et al. 2014, eq. 9)."""
+    from scipy.linalg import eigh
+
+    each = np.array([epoch @ epoch.T / epoch.shape[1] for epoch in x])
+    z = (z - z.mean()) / z.std()
+    values, vectors = eigh(np.mean([a * c for a, c in zip(z, each)], axis=0), each.mean(axis=0))
+    order = np.argsort(-np.abs(values))[:n]
+    return values[order], vectors[:, order].T
+
+
+def slow_xdawn(x, of_class, n):
+    """Filters of one class: the average epoch against all data (Rivet et al. 2009, eq. 10, averages for responses)."""
+    from scipy.linalg import eigh
+
+    average = np.mean([epoch for epoch, mine in zip(x, of_class) if mine], axis=0)
+    everything = np.concatenate(list(x), axis=1)
+    values, vectors = eigh(average @ average.T / average.shape[1], everything @ everything.T / everything.shape[1])
+    return values[::-1][:n], vectors[:, ::-1][:, :n].T
+
+
+def slow_ssd(x, sfreq, low, high, flank, gap, n):
+    """Filters of a band: the cross-spectrum of Hann-windowed epochs, frequency by frequency (Nikulin et al. 2011)."""
+    from scipy.linalg import eigh
+
+    channels, length = x.shape[1:]
+    taper = np.sin(np.pi * np.arange(1, length + 1) / (length + 1)) ** 2
+    t = np.arange(length)
+    signal, noise = np.zeros((2, channels, channels))
+    for epoch in x:
+        centred = (epoch - epoch.mean(axis=1, keepdims=True)) * taper
+        for k in range(1, length // 2 + 1):
+            f = k * sfreq / length
+            wave = centred @ np.exp(-2j * np.pi * k * t / length)
+            spectrum = np.outer(wave, wave.conj()).real
+            if low <= f <= high:
+                signal += spectrum
+            elif low - gap - flank <= f < low - gap or high + gap < f <= high + gap + flank:
+                noise += spectrum
+    values, vectors = eigh(signal, noise)
+    return values[::-1][:n], vectors[:, ::-1][:, :n].T
+
+
+def slow_patterns(x, filters):
+    """Regression of the channels on the components, channel by channel: where each component is seen."""
+    flat = np.concatenate(list(x), axis=1)
+    components = filters @ flat
+    return np.linalg.lstsq(components.T, flat.T, rcond=None)[0]
