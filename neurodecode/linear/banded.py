@@ -225,18 +225,7 @@ class BandedRidge(MultiOutputMixin, RegressorMixin, BaseEstimator):
         dimensions ``band, sample, unit`` with the names of the bands.
         """
         found = np.stack(list(self._parts(X)))
-        if not isinstance(X, xr.DataArray):
-            return found[:, :, 0] if self.one_target_ else found
-        if self.one_target_:
-            found = found[:, :, 0]
-        parts = [labelled(part, samples_of=X, units=self.targets_) for part in found]
-        first = parts[0]
-        return xr.DataArray(
-            np.stack([part.values for part in parts]),
-            dims=("band", *first.dims),
-            coords={**{key: c.variable for key, c in first.coords.items()}, "band": ("band", self.bands_)},
-            attrs=first.attrs,
-        )
+        return stack_bands(found[:, :, 0] if self.one_target_ else found, X, self.targets_, self.bands_)
 
     def _parts(self, X: Any) -> Iterator[np.ndarray]:
         check_is_fitted(self)
@@ -246,6 +235,15 @@ class BandedRidge(MultiOutputMixin, RegressorMixin, BaseEstimator):
         share = (self.intercept_ + self.mean_ @ self.coef_) / len(self.bands_)
         for number in range(len(self.bands_)):
             yield centred[:, self.band_ == number] @ self.coef_[self.band_ == number] + share
+
+
+def stack_bands(found: np.ndarray, X: Any, units: Labels, names: np.ndarray) -> Any:
+    """Predictions by band, (bands, samples, targets) or (bands, samples), labelled where ``X`` is."""
+    if not isinstance(X, xr.DataArray):
+        return found
+    first = labelled(found[0], samples_of=X, units=units)
+    coords = {**{key: c.variable for key, c in first.coords.items()}, "band": ("band", names)}
+    return xr.DataArray(found, dims=("band", *first.dims), coords=coords, attrs=first.attrs)
 
 
 def bands_of(X: Any, p: int, by: Any) -> tuple[np.ndarray, np.ndarray]:
