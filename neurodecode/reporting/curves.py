@@ -264,7 +264,7 @@ def null_p(p: Any, ax: Any = None, *, theme: Any = "light", compact: bool = Fals
     band = [stats.beta.ppf(at, rank, n - rank + 1) for at in (0.025, 0.975)]
     ax.fill_between(rank / (n + 1), *band, color=theme.null, lw=0, gid="band")
     ax.plot([0, 1], [0, 1], color=theme.muted, lw=0.9, ls=DOTTED)
-    thin = np.unique(np.linspace(0, n - 1, min(n, 400)).astype(int))
+    thin = np.unique(np.linspace(0, n - 1, min(n, 200)).astype(int))
     ax.plot((rank / (n + 1))[thin], values[thin], "o", ms=3.5, color=theme.accent, mew=0, gid="p")
     ax.set(xlim=(0, 1), ylim=(-0.01, 1), aspect="equal")
     ax.set_xlabel("expected p under the null")

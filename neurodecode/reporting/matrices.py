@@ -32,17 +32,19 @@ FEW = 4
 def matrix_of(result: Result) -> tuple[xr.DataArray, np.ndarray, str]:
     """The layer x roi matrix of a result, where it is not above the null's 95 %, and the words for its score."""
     if isinstance(result, xr.Dataset):
-        holder, nodes = result, []
+        holder, nodes = result, {}
     else:
         contents = opened(result)
-        holder, nodes = contents.root, list(contents.nodes.values())
+        holder, nodes = contents.root, contents.nodes
     if "matrix" not in holder.data_vars:
         raise ValueError("this result has no variable matrix(layer, roi), so there is no layer-by-area picture.")
     matrix = holder["matrix"].transpose("layer", "roi")
     below = np.zeros(matrix.shape, dtype=bool)
     if "matrix_null95" in holder.data_vars:
         below = matrix.values <= holder["matrix_null95"].transpose("layer", "roi").values
-    scores = {score_name(one) for one in nodes}
+    # Rows that are called like results have the score of these; other rows that of all results, where it is one.
+    named = [nodes[layer] for layer in np.asarray(matrix["layer"].values).astype(str) if layer in nodes]
+    scores = {score_name(one) for one in named or nodes.values()}
     said = matrix.attrs.get("score") or holder.attrs.get("score") or (scores.pop() if len(scores) == 1 else "score")
     return matrix, below, str(matrix.attrs.get("label") or score_label(str(said)))
 

@@ -137,6 +137,7 @@ def area_table(nodes: dict[str, xr.Dataset], caption: str, fold: int = 24) -> Ht
 def _area_cells(row: dict[str, Any], one: str, many: str, over: str) -> dict[str, Any]:
     used = row["n_units"] - row["n_degenerate"]
     n = f"{row['n_units']:,}" if not row["n_degenerate"] else f"{used:,} of {row['n_units']:,}"
+    ceiling = number(row["ceiling"]) + (f" ({row['n_ceiling']:,})" if 0 < row["n_ceiling"] < used else "")
     significant = row["n_significant"]
     tested = significant is not None and not pd.isna(significant)
     return {
@@ -145,7 +146,7 @@ def _area_cells(row: dict[str, Any], one: str, many: str, over: str) -> dict[str
         many: Cell(n, row["n_units"]),
         "score": Cell(number(row["score"]), row["score"]),
         f"95 % over {over}": Cell(_span(row["low"], row["high"]), row["low"]),
-        "ceiling": Cell(number(row["ceiling"]), row["ceiling"]),
+        "ceiling": Cell(ceiling, row["ceiling"]),
         "normalised": Cell(number(row["normalized"]), row["normalized"]),
         "null, middle 95 %": Cell(_span(row["null_low"], row["null_high"]), row["null_high"]),
         "p": Cell(p_short(row["p"]), row["p"]),
@@ -196,7 +197,10 @@ def _about(one: xr.Dataset) -> list[str]:
         if attrs.get("ceiling_definition"):
             said.append(f"Ceiling: {attrs['ceiling_definition']}.")
         if missing > lost:
-            said.append(f"{missing:,} {many} have no ceiling{_dash(attrs.get('ceiling_reason'))}.")
+            said.append(
+                f"{missing:,} {many} have no ceiling{_dash(attrs.get('ceiling_reason'))}; in brackets how many have "
+                "one. Where that is less than half of an area, the area has none."
+            )
         if attrs.get("normalized_definition"):
             said.append(f"Normalised: mean over {many} of {attrs['normalized_definition']}.")
     return said
@@ -251,7 +255,7 @@ def _distributions(contents: Contents, variants: int) -> list[Html]:
         parts = [el("details", el("summary", "Held-out groups and nulls, one by one"), *parts)]
     closed = [
         figure(null_p_picture(name, one), min(variants, 2))
-        for name, one in plain[:MOST_PICTURES]
+        for name, one in plain[:FEW]
         if one.sizes["unit"] >= 20 and "p" in one.data_vars and np.isfinite(one["p"].values).any()
     ]
     if closed:

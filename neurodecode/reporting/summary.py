@@ -35,9 +35,10 @@ class Area:
     """One group of units in one result, and everything a row of a plot or a table shows of it.
 
     ``low`` and ``high`` lie around ``score``: Student's t times the standard error over folds or subjects (95 %),
-    ending where the score does; ``over`` says which, ``repeats`` holds the values. ``normalized`` is the mean of the
-    stored normalised scores.
-    ``p`` is (b + 1) / (n + 1) for the area's mean against the permutations, or the stored p of a single unit;
+    ending where the score does; ``over`` says which, ``repeats`` holds the values. The ceilings, and ``normalized``,
+    the mean of the stored normalised scores, are means over the ``n_ceiling`` units that have a ceiling, and NaN where
+    that is less than half of those with a score: the few that look reliable by luck say nothing of the area. ``p`` is
+    (b + 1) / (n + 1) for the area's mean against the permutations, or the stored p of a single unit;
     ``significant`` counts units with p_fdr < .05, None when that was not tested.
     """
 
@@ -49,6 +50,7 @@ class Area:
     high: float = NONE
     over: str = ""
     repeats: np.ndarray = field(default_factory=lambda: np.empty(0), repr=False)
+    n_ceiling: int = 0
     ceiling: float = NONE
     ceiling_low: float = NONE
     ceiling_high: float = NONE
@@ -169,8 +171,9 @@ def _area(result: xr.Dataset, name: str, units: np.ndarray) -> Area:
     repeats, over = _repeats(result, kept)
     half = float(np.subtract(*t_interval(repeats)[::-1])) / 2 if len(repeats) else NONE
     least, most = BOUNDS.get(score_name(result), (-np.inf, np.inf))
-    ceiling = _mean(result, "ceiling", kept)
-    lower, upper = _mean(result, "ceiling_lower", kept), _mean(result, "ceiling_upper", kept)
+    n_ceiling = max(_finite(result, name, kept) for name in ("ceiling", "ceiling_upper"))
+    reliable = kept if 2 * n_ceiling >= len(kept) else kept[:0]
+    ceiling, lower, upper = (_mean(result, f"ceiling{end}", reliable) for end in ("", "_lower", "_upper"))
     null = null_of(result, kept)
     tested = "p_fdr" in result.data_vars
     return Area(
@@ -182,10 +185,11 @@ def _area(result: xr.Dataset, name: str, units: np.ndarray) -> Area:
         high=min(mean + half, most) if np.isfinite(half) else NONE,
         over=over,
         repeats=repeats,
+        n_ceiling=n_ceiling,
         ceiling=ceiling if np.isfinite(ceiling) else upper,
         ceiling_low=lower,
         ceiling_high=upper if np.isfinite(upper) else ceiling,
-        normalized=_mean(result, "normalized", kept),
+        normalized=_mean(result, "normalized", reliable),
         null_low=float(np.quantile(null, 0.025)) if len(null) else NONE,
         null_high=float(np.quantile(null, 0.975)) if len(null) else NONE,
         p=float(p_value(np.asarray(mean), null)) if len(null) else _mean(result, "p", kept[: 2 - len(kept)]),
@@ -235,6 +239,10 @@ def _mean(result: xr.Dataset, variable: str, units: np.ndarray) -> float:
     values = _values(result, variable, units)
     values = values[np.isfinite(values)]
     return float(values.mean()) if len(values) else NONE
+
+
+def _finite(result: xr.Dataset, variable: str, units: np.ndarray) -> int:
+    return int(np.isfinite(_values(result, variable, units)).sum()) if variable in result.data_vars else 0
 
 
 def chance_of(result: xr.Dataset) -> float | None:

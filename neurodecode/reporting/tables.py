@@ -29,9 +29,9 @@ def by_area(result: Result, by: str = "roi") -> pd.DataFrame:
     -------
     DataFrame with ``result``, ``area``, ``n_units`` (all of them), ``n_degenerate`` (left out of every mean),
     ``score`` (mean over units), ``low`` and ``high`` around it (95 %, t times the standard error over ``over``: folds,
-    or subjects where there are several), ``ceiling`` and ``normalized`` (means over units), ``null_low`` and
-    ``null_high`` (middle 95 % of the permutations), ``p`` of the area's mean, ``n_significant`` (units with
-    p_fdr < .05), and ``time`` (s).
+    or subjects where there are several), ``ceiling`` and ``normalized`` (means over the ``n_ceiling`` units that have
+    one; NaN where that is less than half), ``null_low`` and ``null_high`` (middle 95 % of the permutations), ``p`` of
+    the area's mean, ``n_significant`` (units with p_fdr < .05), and ``time`` (s).
 
     Examples
     --------
@@ -68,6 +68,7 @@ def _row(area: Area) -> dict[str, Any]:
         "low": area.low,
         "high": area.high,
         "over": area.over,
+        "n_ceiling": area.n_ceiling,
         "ceiling": area.ceiling,
         "normalized": area.normalized,
         "null_low": area.null_low,

@@ -120,6 +120,15 @@ def test_layer_by_area_outlines_the_best_and_hatches_the_null(make_study):
         plots.layer_by_area(tree["alexnet"].to_dataset())
 
 
+def test_a_matrix_of_results_has_their_score(make_study, make_classification):
+    study = make_study()
+    root = study.to_dataset().isel(layer=slice(0, 2)).assign_coords(layer=["alexnet", "words"])
+    results = {f"/{name}": node.to_dataset(inherit=False) for name, node in study.children.items()}
+    tree = xr.DataTree.from_dict({"/": root, **results, "/decoder": make_classification()})
+    bars = [ax.get_ylabel() for ax in plots.layer_by_area(tree).figure.axes]
+    assert "Pearson r" in bars
+
+
 def test_lines_of_a_few_areas(make_study):
     root = make_study().to_dataset().isel(roi=slice(0, 3))
     ax = plots.layer_lines(root)

@@ -167,3 +167,14 @@ def test_what_is_no_result_is_refused(wrong, error, words):
 def test_areas_of_a_time_course_need_a_time(make_over_time):
     with pytest.raises(ValueError, match="select one time"):
         areas(make_over_time())
+
+
+def test_a_ceiling_of_a_lucky_few_is_none(make_encoding):
+    result = make_encoding(per_area=10, dead=0)
+    few = (result["roi"].values == "EBA") & (np.cumsum(result["roi"].values == "EBA") > 4)
+    some = (result["roi"].values == "LOC") & (np.cumsum(result["roi"].values == "LOC") > 6)
+    result["ceiling"] = result["ceiling"].where(xr.DataArray(~few & ~some, dims="unit"))
+    found = {area.name: area for area in areas(result)}
+    assert found["EBA"].n_ceiling == 4 and np.isnan(found["EBA"].ceiling) and np.isnan(found["EBA"].normalized)
+    members = result["ceiling"].values[result["roi"].values == "LOC"]
+    assert found["LOC"].n_ceiling == 6 and found["LOC"].ceiling == pytest.approx(np.nanmean(members))
