@@ -11,13 +11,14 @@ from typing import TypeVar
 
 Item = TypeVar("Item")
 SECONDS_BETWEEN_LINES = 10.0
+SECONDS_WORTH_A_LINE = 2.0
 
 
 def progress(iterable: Iterable[Item], text: str, total: int | None = None) -> Iterator[Item]:
     """Walk ``iterable`` and show how far it is.
 
     A tqdm bar on a terminal or in a notebook, lines of the logger ``neurodecode`` elsewhere (one every ten
-    seconds and one at the end), nothing while pytest runs. Leaving early, also by Ctrl-C, closes the bar.
+    seconds, and one at the end of what took two seconds or more), nothing while pytest runs. Leaving early, also by Ctrl-C, closes the bar.
 
     Parameters
     ----------
@@ -62,4 +63,6 @@ def _lines(iterable: Iterable[Item], text: str, total: int | None) -> Iterator[I
         if now - last >= SECONDS_BETWEEN_LINES:
             last = now
             log.info("%s: %d%s, %.0f s", text, done, of, now - start)
-    log.info("%s: done, %d%s, %.1f s", text, done, of, time.monotonic() - start)
+    took = time.monotonic() - start
+    if took >= SECONDS_WORTH_A_LINE:
+        log.info("%s: done, %d%s, %.1f s", text, done, of, took)

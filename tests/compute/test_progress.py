@@ -31,6 +31,7 @@ def test_silent_in_tests(capsys, caplog):
 def test_lines_elsewhere(monkeypatch, caplog):
     look_from(io.StringIO(), monkeypatch)
     monkeypatch.setattr(module, "SECONDS_BETWEEN_LINES", 0.0)
+    monkeypatch.setattr(module, "SECONDS_WORTH_A_LINE", 0.0)
     with caplog.at_level(logging.INFO, logger="neurodecode"):
         assert list(progress((i for i in range(3)), "fitting voxels", total=3)) == [0, 1, 2]
     said = [record.getMessage() for record in caplog.records]
@@ -41,9 +42,17 @@ def test_lines_elsewhere(monkeypatch, caplog):
 
 def test_without_a_length(monkeypatch, caplog):
     look_from(io.StringIO(), monkeypatch)
+    monkeypatch.setattr(module, "SECONDS_WORTH_A_LINE", 0.0)
     with caplog.at_level(logging.INFO, logger="neurodecode"):
         assert list(progress(iter("ab"), "reading")) == ["a", "b"]
     assert caplog.records[-1].getMessage().startswith("reading: done, 2,")
+
+
+def test_what_takes_no_time_says_nothing(monkeypatch, caplog):
+    look_from(io.StringIO(), monkeypatch)
+    with caplog.at_level(logging.INFO, logger="neurodecode"):
+        assert list(progress(range(3), "fitting voxels")) == [0, 1, 2]
+    assert not caplog.records
 
 
 def test_bar_on_a_terminal_that_closes_when_left(monkeypatch):
