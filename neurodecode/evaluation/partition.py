@@ -115,8 +115,8 @@ def partition_variance(
     >>> from neurodecode.linear import BandedRidge
     >>> rng = np.random.default_rng(0)
     >>> X, names = rng.normal(size=(80, 6)), ["a"] * 3 + ["b"] * 3
-    >>> Y = X @ rng.normal(size=(6, 2)) + 0.5 * rng.normal(size=(80, 2))
-    >>> model = BandedRidge(by=names, alphas=np.logspace(-2, 4, 7), n_iter=5, random_state=0)
+    >>> Y = X @ rng.normal(size=(6, 2)) + 2 * rng.normal(size=(80, 2))
+    >>> model = BandedRidge(by=names, alphas=np.logspace(-6, 5, 12), n_iter=5, random_state=0)
     >>> found = partition_variance(model, X, Y, 4, by=names)
     >>> bool(np.allclose(found["product"].sum("band"), found["score"], atol=1e-12))
     True

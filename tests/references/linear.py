@@ -132,3 +132,49 @@ def slow_patterns(x, filters):
     flat = np.concatenate(list(x), axis=1)
     components = filters @ flat
     return np.linalg.lstsq(components.T, flat.T, rcond=None)[0]
+
+
+def slow_banded(x, y, band, gamma, alpha):
+    """Weights (p, t) and intercepts: (X'X + diag(alpha / gamma_b))^-1 X'y, target by target; gamma (bands, t)."""
+    xc, w = x - x.mean(0), np.zeros((x.shape[1], y.shape[1]))
+    for t in range(y.shape[1]):
+        keep = gamma[band, t] > 0
+        penalty = np.diag(alpha[t] / gamma[band[keep], t])
+        w[keep, t] = np.linalg.solve(xc[:, keep].T @ xc[:, keep] + penalty, xc[:, keep].T @ (y[:, t] - y[:, t].mean()))
+    return w, y.mean(0) - x.mean(0) @ w
+
+
+def slow_product(truth, parts):
+    """Sum over samples of (2 y y_b - y_b y_hat) over that of y^2, one target and one band at a time (Pratt 1987)."""
+    found = np.zeros((len(parts), truth.shape[1]))
+    for t in range(truth.shape[1]):
+        y = truth[:, t] - truth[:, t].mean()
+        each = [part[:, t] - truth[:, t].mean() / len(parts) for part in parts]
+        for b, one in enumerate(each):
+            found[b, t] = sum(2 * y[n] * one[n] - one[n] * sum(e[n] for e in each) for n in range(len(y))) / (y @ y)
+    return found
+
+
+def slow_cca(x, y, k):
+    """Directions of x (p, k), those of y (t, k), and the correlations, from the generalised eigenproblem.
+
+    Hotelling (1936): [0 Cxy; Cyx 0] v = rho [Cxx 0; 0 Cyy] v.
+    """
+    from scipy.linalg import eigh
+
+    x, y = x - x.mean(0), y - y.mean(0)
+    p, t = x.shape[1], y.shape[1]
+    left, right = np.zeros((p + t, p + t)), np.zeros((p + t, p + t))
+    left[:p, p:], left[p:, :p] = x.T @ y, y.T @ x
+    right[:p, :p], right[p:, p:] = x.T @ x, y.T @ y
+    rho, v = eigh(left, right)
+    order = np.argsort(-rho)[:k]
+    return v[:p, order], v[p:, order], rho[order]
+
+
+def slow_reduced_rank(x, y, k):
+    """Least squares of rank k: the weights projected on the first k directions of the fit (Izenman 1975)."""
+    x, y = x - x.mean(0), y - y.mean(0)
+    w = np.linalg.lstsq(x, y, rcond=None)[0]
+    _, v = np.linalg.eigh(w.T @ x.T @ x @ w)
+    return w @ v[:, -k:] @ v[:, -k:].T
