@@ -18,7 +18,8 @@ def progress(iterable: Iterable[Item], text: str, total: int | None = None) -> I
     """Walk ``iterable`` and show how far it is.
 
     A tqdm bar on a terminal or in a notebook, lines of the logger ``neurodecode`` elsewhere (one every ten
-    seconds, and one at the end of what took two seconds or more), nothing while pytest runs. Leaving early, also by Ctrl-C, closes the bar.
+    seconds, and one at the end of what took two seconds or more), nothing while pytest runs. Leaving early, also by
+    Ctrl-C, closes the bar.
 
     Parameters
     ----------
