@@ -6,5 +6,17 @@ above check, convert, call one of these and put the labels back.
 
 from .._names import lazy as _lazy
 
-_files = ("batching", "device", "discriminant", "hooks", "linalg", "nulls", "pooling", "progress", "random", "scores")
+_files = (
+    "batching",
+    "device",
+    "discriminant",
+    "hooks",
+    "linalg",
+    "many_ridges",
+    "nulls",
+    "pooling",
+    "progress",
+    "random",
+    "scores",
+)
 __getattr__, __dir__, __all__ = _lazy(__name__, {name: name for name in _files})

@@ -119,7 +119,8 @@ def _solve(covariance: Tensor, means: Tensor, priors: Tensor, centred: bool, dty
     factor, info = torch.linalg.cholesky_ex(covariance)
     variance = torch.diagonal(covariance, dim1=1, dim2=2)
     pivots = torch.diagonal(factor, dim1=1, dim2=2).square() / variance
-    sound = (info == 0) & (pivots > SOUND).all(1)
+    rounding = 64.0 * torch.finfo(dtype).eps * means.abs().amax(2)
+    sound = (info == 0) & (pivots > SOUND).all(1) & (variance > rounding.square()).all(1)
     factor = torch.where(sound[:, None, None], factor, torch.eye(factor.shape[1], dtype=factor.dtype).to(factor.device))
     if len(priors) == 2:
         coef = torch.cholesky_solve(means[:, :, 1:] - means[:, :, :1], factor)[:, :, 0]

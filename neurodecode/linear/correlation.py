@@ -66,7 +66,8 @@ class CorrelationClassifier(ClassifierMixin, BaseEstimator):
 
     def predict(self, X: Any) -> Any:
         """The class of each sample: (samples,); over ``sample`` with the labels of ``X`` where it has any."""
-        found = labelled(self.classes_[self._correlations(X).argmax(1)], samples_of=X)
+        best = self._correlations(X).argmax(1)
+        found = labelled(self.classes_[best], samples_of=X)
         return found.rename(self.target_name_) if isinstance(found, xr.DataArray) else found
 
     def decision_function(self, X: Any) -> Any:

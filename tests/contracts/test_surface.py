@@ -25,6 +25,9 @@ SURFACE = {
         "Ridge": "alphas cv fit_intercept max_memory shared_alpha device",
         "LinearClassifier": "kind C shrinkage",
         "Delays": "seconds by",
+        "Sliding": "",
+        "Generalizing": "",
+        "Searchlight": "radius",
     },
     "evaluation": {
         "SplitBy": "coord",
