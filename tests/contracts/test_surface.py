@@ -27,7 +27,7 @@ SURFACE = {
         "Delays": "seconds by",
         "Sliding": "",
         "Generalizing": "",
-        "Searchlight": "radius",
+        "Searchlight": "estimator radius",
     },
     "evaluation": {
         "SplitBy": "coord",
