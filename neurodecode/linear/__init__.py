@@ -20,5 +20,6 @@ __getattr__, __dir__, __all__ = _lazy(
         "Sliding": "sliding",
         "Xdawn": "filters",
         "StackedRegression": "stacking",
+        "stack_time": "unfolding",
     },
 )
