@@ -114,7 +114,8 @@ def report(job, results, scalp, spelled, X):
     answer = (
         f"A single flash is told with an AUC of {letters.mean():.2f} ({letters.min():.2f} to {letters.max():.2f} over "
         f"four held-out letters, p = {p:.3f}); summed over 15 rounds, {right['one']} of 4 letters are spelled "
-        f"({spelled['one']} for {text}), and {right['two']} of the last 2 from training on the first 2. One person, 720 flashes."
+        f"({spelled['one']} for {text}), and {right['two']} of the last 2 from training on the first 2. One person, "
+        "720 flashes."
     )
     notes = [
         f"Targets differ most at {X['channel'].values[unit]}, {float(X['time'][at]) * 1e3:.0f} ms after the flash.",
