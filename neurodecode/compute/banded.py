@@ -18,15 +18,17 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from scipy.special import ndtr
 from torch import Tensor
 
 from .batching import batches
 
 CONCENTRATIONS = (0.1, 1.0)  # of the Dirichlet draws, in turn: points near the corners, points anywhere
 SWEEP = 2048  # targets scored at once
-EXPLORE = 0.5  # share of an adaptive search that is drawn at random
-REACH = (2.0, 0.5)  # standard deviation of a step in log weights, at the start and at the end of an adaptive search
-FLOOR = 1e-3  # added to weights before a step, so that a band that was left out can come back
+EXPLORE = 0.4  # share of an adaptive search that is drawn at random
+CANDIDATES = 512  # points among which an adaptive search looks for the next
+ASKED = 2000  # targets that are asked at most where to go next
+LENGTH, NUGGET = 0.35, 1e-3  # of the Gaussian process over square roots of shares: reach, and variance of the noise
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,12 @@ class Bands:
         """Kernel form: the sum of the kernels, (n, n)."""
         assert self.grams is not None
         return torch.tensordot(gamma.to(self.grams), self.grams, dims=1)
+
+    def power(self) -> np.ndarray:
+        """Sum of squares of the features of each band, (bands,)."""
+        total = self.x.new_zeros(self.count, dtype=torch.float64)
+        total.index_add_(0, self.band, self.x.square().sum(0).double())
+        return np.asarray(total.cpu().numpy())
 
 
 def prepare_bands(x: Tensor, band: Tensor, count: int, kernel: bool) -> Bands:
@@ -228,23 +236,32 @@ class Winners:
         self.gamma[:, places] = gamma.to(self.gamma)[:, None].expand(-1, len(places))
 
 
-def points(n_iter: int, n_bands: int, rng: np.random.Generator) -> np.ndarray:
+def points(n_iter: int, power: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Weights to try, (n_iter, bands): all bands alike, each band alone, then Dirichlet draws.
 
-    The first is ridge on all bands, so that a search never ends below it.
+    The first is ridge on all features, so that a search never ends below it. What is drawn are shares of variance:
+    a band of many features, with much ``power`` (bands,), gets a smaller weight for the same share.
 
     Examples
     --------
-    >>> points(4, 2, np.random.default_rng(0))[:3].tolist()
+    >>> points(4, np.ones(2), np.random.default_rng(0))[:3].tolist()
     [[0.5, 0.5], [1.0, 0.0], [0.0, 1.0]]
     """
-    fixed = np.vstack([np.full(n_bands, 1.0 / n_bands), np.eye(n_bands)]) if n_bands > 1 else np.ones((1, 1))
+    n_bands = len(power)
+    if n_bands == 1:
+        return np.ones((1, 1))
+    fixed = np.vstack([np.full(n_bands, 1.0 / n_bands), np.eye(n_bands)])
     drawn = [
-        rng.dirichlet(np.full(n_bands, CONCENTRATIONS[number % 2]))
-        for number in range(max(0, n_iter - len(fixed) if n_bands > 1 else 0))
+        from_shares(rng.dirichlet(np.full(n_bands, CONCENTRATIONS[number % 2])), power)
+        for number in range(max(0, n_iter - len(fixed)))
     ]
-    found = np.vstack([fixed, *drawn])[:n_iter]
-    return np.asarray(found / found.sum(1, keepdims=True))
+    return np.vstack([fixed, *drawn])[:n_iter]
+
+
+def from_shares(share: np.ndarray, power: np.ndarray) -> np.ndarray:
+    """Weights on the simplex at which each band has a share of the variance of all."""
+    weight = share / np.where(power > 0, power, 1.0)
+    return np.asarray(weight / weight.sum(-1, keepdims=True))
 
 
 def random_search(
@@ -257,7 +274,7 @@ def random_search(
 ) -> Winners:
     """The best of ``n_iter`` points and all penalties for each target; every target sees the same points."""
     winners = Winners.none(bands.count, len(tables[0].total), tables[0].total)
-    for gamma in torch.from_numpy(points(n_iter, bands.count, rng)):
+    for gamma in torch.from_numpy(points(n_iter, bands.power(), rng)):
         factors = _factors(bands, splits, gamma, tables[0].cross.dtype)
         winners.offer(path_scores(factors, tables, alphas[:, None], None), alphas[:, None], gamma, None)
     return winners
@@ -271,31 +288,61 @@ def adaptive_search(
     n_iter: int,
     rng: np.random.Generator,
 ) -> Winners:
-    """Half of the points at random, the others near those that won.
+    """Some points at random, each of the others where the targets together expect most.
 
-    A new point is a step from the winning point of a target that is drawn in proportion to its score; steps get
-    smaller. It is offered to the half of the targets whose winners are nearest, at the penalties next to theirs.
-    So the points that a target sees depend on which other targets there are.
+    All targets are scored at the same points, so one Gaussian process over the points, with the scores of each target
+    as its values, says for any other point what each target would expect to gain (expected improvement: Jones,
+    Schonlau & Welch 1998, J. Global Optimization 13). The point with the largest sum is next, at the penalties next to
+    the best so far. So the points that a target sees depend on which other targets there are.
 
     Parameters and returns as :func:`random_search`.
     """
-    explore = n_iter if bands.count == 1 else max(min(n_iter, bands.count + 1), round(EXPLORE * n_iter))
-    winners = random_search(bands, splits, tables, alphas, explore, rng)
-    t, step = len(winners.score), len(alphas) > 1
-    for number in range(explore, n_iter if bands.count > 1 else 0):
-        weight = winners.score.double().nan_to_num(neginf=0.0).clamp_min(1e-6).cpu().numpy()
-        centre = winners.gamma[:, int(rng.choice(t, p=weight / weight.sum()))].cpu().numpy() + FLOOR
-        done = (number - explore) / max(n_iter - explore - 1, 1)
-        moved = centre * np.exp(REACH[0] ** (1 - done) * REACH[1] ** done * rng.standard_normal(len(centre)))
-        gamma = torch.from_numpy(moved / moved.sum()).to(winners.gamma)
-        far = (winners.gamma.sqrt() - gamma.sqrt()[:, None]).square().sum(0)
-        columns = torch.argsort(far, stable=True)[: max(1, (t + 1) // 2)].sort().values
-        place = torch.searchsorted(-alphas.to(gamma), -winners.alpha[columns])
-        offsets = torch.tensor([0, -1, 1] if step else [0], device=place.device)
-        near = alphas.to(gamma)[(place[None] + offsets[:, None]).clamp(0, len(alphas) - 1)]
-        factors = _factors(bands, splits, gamma, tables[0].cross.dtype)
-        winners.offer(path_scores(factors, tables, near, columns), near, gamma, columns)
+    power = bands.power()
+    winners = Winners.none(bands.count, len(tables[0].total), tables[0].total)
+    explore = n_iter if bands.count == 1 else max(min(n_iter, bands.count + 2), round(EXPLORE * n_iter))
+    tried = list(points(explore, power, rng))
+    seen: list[Tensor] = []
+    asked = np.sort(rng.permutation(len(winners.score))[:ASKED])
+    for number in range(n_iter if bands.count > 1 else 1):
+        if number >= explore:
+            tried.append(_next_point(np.array(tried), torch.stack(seen).cpu().numpy(), power, rng))
+        gamma, size = torch.from_numpy(tried[number]), float(tried[number] @ power)
+        near = alphas[:, None]
+        if number >= explore and len(alphas) > 3:
+            ideal = winners.alpha / (torch.from_numpy(power).to(winners.gamma) @ winners.gamma) * size
+            place = (ideal[None].log() - alphas.to(ideal).clamp_min(1e-300)[:, None].log()).abs().argmin(0)
+            place = place.clamp(1, len(alphas) - 2)
+            near = alphas[place[None] + torch.tensor([[-1], [0], [1]], device=place.device)]
+        scores = path_scores(_factors(bands, splits, gamma, tables[0].cross.dtype), tables, near, None)
+        winners.offer(scores, near, gamma, None)
+        seen.append(scores.amax(0)[asked])
     return winners
+
+
+def _next_point(tried: np.ndarray, scores: np.ndarray, power: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Where the sum over targets of the expected improvement is largest: (bands,)."""
+    n_bands = tried.shape[1]
+    share = np.concatenate([rng.dirichlet(np.full(n_bands, c), CANDIDATES // 2) for c in (0.5, 1.0)])
+    candidates = from_shares(share, power)
+    here, there = (np.sqrt(w * power / (w * power).sum(1, keepdims=True)) for w in (tried, candidates))
+
+    def like(one: np.ndarray, two: np.ndarray) -> np.ndarray:
+        return np.asarray(np.exp(-np.square(one[:, None] - two[None]).sum(2) / (2 * LENGTH**2)))
+
+    usable = np.isfinite(scores).all(0) & (scores.max(0) > 0)
+    if not usable.any():
+        return np.asarray(candidates[0])
+    values = scores[:, usable].astype(np.float64)
+    centre = values.mean(0)
+    spread = values.std(0) + 1e-12
+    weights = np.linalg.solve(like(here, here) + NUGGET * np.eye(len(here)), np.eye(len(here)))
+    cross = like(there, here)
+    mean = cross @ (weights @ ((values - centre) / spread))
+    sigma = np.sqrt(np.maximum(1 - np.einsum("ck,kl,cl->c", cross, weights, cross), 1e-12))[:, None]
+    gain = mean - ((values.max(0) - centre) / spread)
+    z = gain / sigma
+    expected = gain * ndtr(z) + sigma * np.exp(-0.5 * z**2) / np.sqrt(2 * np.pi)
+    return np.asarray(candidates[int((expected * spread).sum(1).argmax())])
 
 
 def _factors(bands: Bands, splits: Sequence[Split], gamma: Tensor, dtype: torch.dtype) -> list[Factors]:

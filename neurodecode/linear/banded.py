@@ -53,10 +53,10 @@ class BandedRidge(MultiOutputMixin, RegressorMixin, BaseEstimator):
         None: one band. A plain array without such a sequence is one band.
     alphas : sequence of penalties, 0 or more, or one number.
     n_iter : points on the simplex that are tried, all alike and each band alone first. With one band there is one.
-    solver : ``"random"``: Dirichlet draws, the same for every target. ``"adaptive"``: half of the draws are steps from
-        points that won, for the targets near them: better penalties for the same time. ``"gradient"``: the random
-        search, then 20 steps along the gradient of the score, each target for itself: for hundreds of targets. Or a
-        callable like :func:`compute.banded.random_search`.
+    solver : ``"random"``: Dirichlet draws of shares of variance, the same for every target. ``"adaptive"``: points
+        after the first ones go where the targets together expect the largest gain: as good with fewer points.
+        ``"gradient"``: the random search, then 20 steps along the gradient of the score, each target for itself: for
+        hundreds of targets. Or a callable like :func:`compute.banded.random_search`.
     cv : folds inside the training samples, as for :class:`Ridge`.
     random_state : seed of the draws.
     max_memory : bytes that ``fit`` may take beyond the arrays it is given; None: the memory of the machine. Targets

@@ -140,7 +140,9 @@ class TestAgainstOthers:
         x, y, band = draw(60, sizes, noise=0.5)
         x = (x - x.mean(0)) / x.std(0)
         y = y - y.mean(0)
-        gammas = points(6, 2, np.random.default_rng(np.random.default_rng(3).integers(0, 2**63 - 1)))[[0, 3, 4, 5]]
+        gammas = points(
+            6, np.array([4.0, 10.0]), np.random.default_rng(np.random.default_rng(3).integers(0, 2**63 - 1))
+        )[[0, 3, 4, 5]]
         kernels = torch.from_numpy(np.stack([x[:, band == b] @ x[:, band == b].T for b in (0, 1)]))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -283,11 +285,11 @@ class TestBands:
         assert (model.band_weights_ == 1).all()
 
     def test_points_begin_with_all_alike_and_each_alone(self):
-        found = points(50, 3, np.random.default_rng(0))
+        found = points(50, np.array([1.0, 5.0, 2.0]), np.random.default_rng(0))
         np.testing.assert_allclose(found[:4], np.vstack([np.full(3, 1 / 3), np.eye(3)]))
         np.testing.assert_allclose(found.sum(1), 1)
         assert (found >= 0).all()
-        assert points(1, 3, np.random.default_rng(0)).shape == (1, 3)
+        assert points(1, np.ones(3), np.random.default_rng(0)).shape == (1, 3)
 
     def test_the_first_of_equals_stays(self):
         won = Winners.none(2, 1, torch.zeros(1, dtype=torch.float64))
