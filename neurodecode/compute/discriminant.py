@@ -36,17 +36,20 @@ class Discriminants:
     sound: Tensor
 
 
-def fit(x: Tensor, codes: Tensor, n_classes: int, shrinkage: float | str | None = None) -> Discriminants:
+def fit(
+    x: Tensor, codes: Tensor, n_classes: int, shrinkage: float | str | None = None, overwrite: bool = False
+) -> Discriminants:
     """LDA of every problem, as scikit-learn's ``LinearDiscriminantAnalysis`` solves one.
 
     Parameters
     ----------
-    x : (problems, features, samples), float; not changed.
+    x : (problems, features, samples), float.
     codes : (samples,) position of the class of each sample, the same in every problem; every class occurs.
     n_classes : number of classes, 2 or more.
     shrinkage : a number s in [0, 1]: C = (1 - s) S + s tr(S) / p I, S with divisor n (scikit-learn's ``lsqr``);
         ``"auto"``: the same class by class, on standardised features, with the s of Ledoit and Wolf;
         None: C = S, and the scores of three or more classes relative to the mean of all samples (its ``svd``).
+    overwrite : ``x`` may be changed, which saves a copy.
 
     Returns
     -------
@@ -60,39 +63,40 @@ def fit(x: Tensor, codes: Tensor, n_classes: int, shrinkage: float | str | None 
     3.5
     """
     counts = torch.bincount(codes, minlength=n_classes).to(x)
-    means = _class_means(x, codes, counts)
-    residual = x - means[:, :, codes]
-    if shrinkage == "auto":
-        covariance = _ledoit_wolf(residual, codes, counts)
-    else:
-        covariance = _shrunk(residual, float(shrinkage or 0.0))
+    centre = x.mean(2, keepdim=True)
+    x = x.sub_(centre) if overwrite else x - centre
+    means = x @ (torch.nn.functional.one_hot(codes, n_classes).to(x) / counts)
     priors = (counts / len(codes)).double()
-    return _solve(covariance, means.double(), priors, shrinkage is None, x.dtype)
+    if shrinkage == "auto":
+        covariance, total = _ledoit_wolf(x, means, codes, counts), None
+    else:
+        covariance, total = _shrunk(x, means, priors, float(shrinkage or 0.0))
+    return _solve(covariance, total, (means + centre).double(), priors, shrinkage is None, x.dtype)
 
 
-def _class_means(x: Tensor, codes: Tensor, counts: Tensor) -> Tensor:
-    """(problems, features, classes)."""
-    share = torch.nn.functional.one_hot(codes, len(counts)).to(x) / counts
-    return x @ share
+def _shrunk(x: Tensor, means: Tensor, priors: Tensor, shrinkage: float) -> tuple[Tensor, Tensor]:
+    """Covariance within classes (problems, p, p) float64 of centred x, and the total variance (problems, p).
 
-
-def _shrunk(residual: Tensor, shrinkage: float) -> Tensor:
-    """(problems, p, p) float64, from residuals (problems, p, n)."""
-    covariance = torch.bmm(residual, residual.mT).double() / residual.shape[2]
+    The total covariance less that of the class means, which saves a copy of the data.
+    """
+    covariance = torch.bmm(x, x.mT).double().div_(x.shape[2])
+    total = torch.diagonal(covariance, dim1=1, dim2=2).clone()
+    between = means.double() * priors.sqrt()
+    covariance.baddbmm_(between, between.mT, alpha=-1.0)
     if shrinkage:
         diagonal = torch.diagonal(covariance, dim1=1, dim2=2)
         mean = diagonal.mean(1, keepdim=True)
         covariance *= 1.0 - shrinkage
         diagonal += shrinkage * mean
-    return covariance
+    return covariance, total
 
 
-def _ledoit_wolf(residual: Tensor, codes: Tensor, counts: Tensor) -> Tensor:
+def _ledoit_wolf(x: Tensor, means: Tensor, codes: Tensor, counts: Tensor) -> Tensor:
     """Covariances within classes, each shrunk by its own amount on standardised features: (problems, p, p) float64."""
-    b, p, n = residual.shape
-    total = torch.zeros((b, p, p), dtype=torch.float64, device=residual.device)
+    b, p, n = x.shape
+    total = torch.zeros((b, p, p), dtype=torch.float64, device=x.device)
     for k, count in enumerate(counts.tolist()):
-        own = residual[:, :, codes == k]
+        own = x[:, :, codes == k].sub_(means[:, :, k : k + 1])
         covariance = torch.bmm(own, own.mT).double() / count
         variance = torch.diagonal(covariance, dim1=1, dim2=2)
         variance = torch.where(variance > 0, variance, torch.ones_like(variance))
@@ -100,7 +104,7 @@ def _ledoit_wolf(residual: Tensor, codes: Tensor, counts: Tensor) -> Tensor:
         z = covariance / (scale[:, :, None] * scale[:, None, :])
         trace = torch.diagonal(z, dim1=1, dim2=2).sum(1)
         mu = trace / p
-        squares = torch.bmm((1.0 / variance).to(own)[:, None], own.square()).double()[:, 0]  # (problems, samples)
+        squares = torch.bmm((1.0 / variance).to(own)[:, None], own.square_()).double()[:, 0]  # (problems, samples)
         norm = z.square().sum((1, 2))
         beta = (squares.square().sum(1) / count - norm) / (p * count)
         delta = (norm - 2.0 * mu * trace + p * mu.square()) / p
@@ -114,14 +118,19 @@ def _ledoit_wolf(residual: Tensor, codes: Tensor, counts: Tensor) -> Tensor:
     return total
 
 
-def _solve(covariance: Tensor, means: Tensor, priors: Tensor, centred: bool, dtype: torch.dtype) -> Discriminants:
+def _solve(
+    covariance: Tensor, total: Tensor | None, means: Tensor, priors: Tensor, centred: bool, dtype: torch.dtype
+) -> Discriminants:
     """Weights from covariances (problems, p, p) and means (problems, p, classes)."""
     factor, info = torch.linalg.cholesky_ex(covariance)
     variance = torch.diagonal(covariance, dim1=1, dim2=2)
+    total = variance if total is None else total
     pivots = torch.diagonal(factor, dim1=1, dim2=2).square() / variance
     rounding = 64.0 * torch.finfo(dtype).eps * means.abs().amax(2)
-    sound = (info == 0) & (pivots > SOUND).all(1) & (variance > rounding.square()).all(1)
-    factor = torch.where(sound[:, None, None], factor, torch.eye(factor.shape[1], dtype=factor.dtype).to(factor.device))
+    large = (variance > rounding.square()) & (variance > SOUND * total)
+    sound = (info == 0) & ((pivots > SOUND) & large).all(1)
+    if not bool(sound.all()):
+        factor[~sound] = torch.eye(factor.shape[1], dtype=factor.dtype, device=factor.device)
     if len(priors) == 2:
         coef = torch.cholesky_solve(means[:, :, 1:] - means[:, :, :1], factor)[:, :, 0]
         bias = -0.5 * (means.sum(2) * coef).sum(1) + torch.log(priors[1] / priors[0])

@@ -123,7 +123,7 @@ def solve(asked: Recipe, problems: Any, shape: tuple[int, int, int], y: Targets,
 
     Parameters
     ----------
-    problems : slice of problems -> (problems, features, samples) array, C-contiguous, free to be kept.
+    problems : slice of problems -> (problems, features, samples) array, free to be changed.
     shape : numbers of problems, features and samples.
     y : from :func:`targets`. X, labels : what ``fit`` was given, for splitters that read labels.
     """
@@ -174,7 +174,7 @@ def _solve(
     if asked.shrinkage == "auto" and int(counts.min()) < 2:
         empty = x.new_zeros((len(x), 1 if len(counts) == 2 else len(counts), x.shape[1]))
         return empty, empty[:, :, 0], torch.zeros(len(x), dtype=torch.bool)
-    found = discriminant.fit(x, codes, len(counts), asked.shrinkage)
+    found = discriminant.fit(x, codes, len(counts), asked.shrinkage, overwrite=True)
     return found.coef, found.intercept, found.sound
 
 
