@@ -63,7 +63,7 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=600)
     parser.add_argument("--features", type=int, nargs="+", default=[100, 400, 1000])
     parser.add_argument("--targets", type=int, default=2000)
-    parser.add_argument("--draws", type=int, default=24)
+    parser.add_argument("--draws", type=int, default=20)
     parser.add_argument("--peer-draws", type=int, default=60)
     parser.add_argument("--solver", default="adaptive")
     parser.add_argument("--diagonalize", nargs="+", default=["svd", "eigh"], help="the peer's; svd is its default")

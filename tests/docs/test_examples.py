@@ -142,7 +142,11 @@ def desk():
     space |= {"model": linear.Ridge(alphas=10.0), "X": features, "Y": brain, "people": people}
     pictures = stimuli.to_tensor(world.pictures[:24])
     together = concat([match(features, one)[1] for one in people.values()])
+    noise = np.random.default_rng(5).normal(size=features.shape)
+    bare = features.drop_vars("space")
+    spaces = {"words": bare, "layers": bare.copy(data=bare.values + noise)}
     changes = {
+        **{title: spaces for title in ("Banded ridge", "Variance partition", "Stacked regression")},
         "Finite impulse response encoding": {
             "features": simulated.at_onsets(words, volumes), "volumes": volumes
         },
