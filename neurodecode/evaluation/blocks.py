@@ -279,6 +279,11 @@ def _stacked(problem: Problem, piece: Piece) -> np.ndarray:
     for fold in problem.folds:
         est = clone(problem.est).fit(take(data.X, fold.train), side_by_side[fold.train])
         predicted.append(numbers(est.predict(take(data.X, fold.test)), True).reshape(-1, len(orders), count))
+    if problem.score.needs == "values" and any(problem.score is row for row in SCORES.values()):
+        # Every column is scored on its own, so all permutations are scored at once.
+        outcomes = [{"prediction": part.reshape(len(part), -1)} for part in predicted]
+        truths = [side_by_side[fold.test] for fold in problem.folds]
+        return score_outcomes(problem, truths, outcomes, "pool")[1].reshape(len(orders), count)
     scores = []
     for number, order in enumerate(orders):
         permuted = truth[order]
@@ -321,8 +326,7 @@ def _score_labellings(problem: Problem, truth: np.ndarray, decisions: list[np.nd
     by_fold = np.stack([_columns_scored(problem.score, t, d) for t, d in zip(truths, decisions)])
     if problem.pool == "predictions":
         return np.asarray(by_fold[0])
-    # Column by column, as a single score is averaged: the order of a sum must not decide about ties.
-    return np.asarray([np.ascontiguousarray(by_fold[:, [at]]).mean(axis=0)[0] for at in range(by_fold.shape[1])])
+    return np.asarray(by_fold.mean(axis=0))
 
 
 def _columns_scored(score: Score, truth: np.ndarray, decision: np.ndarray) -> np.ndarray:
