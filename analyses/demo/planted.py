@@ -1,17 +1,28 @@
 """What was planted and what is found: one function per question, each with the error of its own figure.
 
-Every function returns rows ``(name, planted, found, margin)``. ``margin(tail)`` is the half width of the interval that
+Every question is a function that returns rows ``(name, planted, found, margin)``. ``margin(tail)`` is the half width of the interval that
 misses with probability ``2 * tail`` when the tool is right; its standard error comes from the data.
 """
 
 import numpy as np
 from scipy import stats
 from scipy.optimize import curve_fit
+from sklearn.base import BaseEstimator, RegressorMixin
 
 from neurodecode.evaluation import repeat_variances
 from neurodecode.linear import Delays, Ridge
 from neurodecode.representation import average_repeats, match
 from neurodecode.sources import simulated
+
+
+class Oracle(RegressorMixin, BaseEstimator):
+    """Predicts the planted responses themselves: no encoder of this brain can do better."""
+
+    def fit(self, X, y):
+        return self
+
+    def predict(self, X):
+        return X
 
 
 def by_spread(values):

@@ -7,7 +7,6 @@ from functools import partial
 import numpy as np
 import torch
 import xarray as xr
-from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.model_selection import KFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -25,16 +24,6 @@ CEILING = {"V1": 0.80, "V2": 0.75, "face area": 0.70, "house area": 0.65, "langu
 GROUP_CEILING = 0.70
 MISSED = 0.001  # how often any of the intervals misses when everything is right
 SMALL = {"scenes": 96, "training": 96, "epochs": 1, "units": 8, "people": 5, "permutations": 19}
-
-
-class Oracle(RegressorMixin, BaseEstimator):
-    """Predicts the planted responses themselves: no encoder of this brain can do better."""
-
-    def fit(self, X, y):
-        return self
-
-    def predict(self, X):
-        return X
 
 
 def run(job):
@@ -57,7 +46,7 @@ def answer(job, size):
         X, Y = match(features, average_repeats(brain))
         results[name] = evaluation.cross_validate(encoder, X, Y, store=job.store(name), **tested)
     X, Y = match(truth, average_repeats(brain))
-    results["planted responses"] = evaluation.cross_validate(Oracle(), X, Y, **tested)
+    results["planted responses"] = evaluation.cross_validate(planted.Oracle(), X, Y, **tested)
     for name, chosen in {
         "category": Y["roi"] != "null area",
         "category from null area": Y["roi"] == "null area",
@@ -105,7 +94,7 @@ def group(world, n, settings):
     scores = {}
     for name, brain in recorded.items():
         X, Y = match(noise_free[name], average_repeats(brain))
-        scores[name] = evaluation.cross_validate(Oracle(), X, Y, **settings)
+        scores[name] = evaluation.cross_validate(planted.Oracle(), X, Y, **settings)
     return evaluation.group(scores, by="roi")
 
 
