@@ -3,5 +3,6 @@
 from .._names import lazy as _lazy
 
 __getattr__, __dir__, __all__ = _lazy(
-    __name__, {"brains": "brains", "page": "document", "plots": "plots", "tables": "tables"}
+    __name__,
+    {"brains": "brains", "page": "document", "plots": "plots", "tables": "tables", "topographies": "topographies"},
 )

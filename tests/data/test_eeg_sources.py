@@ -12,7 +12,7 @@ from neurodecode.sources import eeg, recipes
 
 KNOWN = {
     "eeg_p300_speller": ((720, 8, 26), {"nontarget": 600, "target": 120}, 32.0),
-    "eeg_motor_hands_feet": ((30, 64, 576), {"feet": 15, "hands": 15}, 160.0),
+    "eeg_motor_hands_feet": ((30, 64, 576), {"feet": 14, "hands": 16}, 160.0),
     "eeg_oddball_p300": ((100, 64, 19), {"O": 80, "X": 20}, 20.0),
 }
 

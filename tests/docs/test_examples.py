@@ -125,7 +125,7 @@ def desk():
 
     from neurodecode import evaluation, linear, representation
     from neurodecode.representation import concat, match
-    from neurodecode.sources import fmri, network, simulated, stimuli, zoo
+    from neurodecode.sources import eeg, fmri, network, simulated, stimuli, zoo
 
     world = simulated.scenes(48, random_state=11)
     areas = {"areas": ["face area", "language area"], "n_units": 3}
@@ -139,12 +139,19 @@ def desk():
     features, brain = match(words, once)
     space |= {"np": np, "make_pipeline": make_pipeline, "StandardScaler": StandardScaler}
     space |= {"fmri": fmri, "network": network, "simulated": simulated, "features": features, "brain": brain}
+    epochs = simulated.eeg(world, n_repeats=1, n_runs=4, random_state=13)
+    strength = np.random.default_rng(6).uniform(size=len(epochs))
+    space |= {"eeg": eeg, "epochs": epochs, "strength": strength}
     space |= {"model": linear.Ridge(alphas=10.0), "X": features, "Y": brain, "people": people}
     pictures = stimuli.to_tensor(world.pictures[:24])
     together = concat([match(features, one)[1] for one in people.values()])
     noise = np.random.default_rng(5).normal(size=features.shape)
     bare = features.drop_vars("space")
     spaces = {"words": bare, "layers": bare.copy(data=bare.values + noise)}
+    flicker = np.random.default_rng(7).normal(size=(5, 24, 3, 8))
+    over_time = linear.Sliding(linear.LinearClassifier("lda", shrinkage=0.1))
+    decoded = {name: evaluation.cross_validate(over_time, one, np.arange(24) % 2, 4, score="auc")
+               for name, one in zip(people, flicker)}  # fmt: skip
     changes = {
         **{title: spaces for title in ("Banded ridge", "Variance partition", "Stacked regression")},
         "Finite impulse response encoding": {
@@ -153,6 +160,10 @@ def desk():
         "Network against network": {
             "model": zoo.small_conv(4, random_state=1), "other": zoo.small_conv(4, random_state=2), "pictures": pictures
         },
+        "Permuted labels of a discriminant, in closed form": {
+            "X": brain.assign_coords(half=("sample", np.tile(["first", "second"], len(brain) // 2)))
+        },
+        "Clusters over time": {"decoded": decoded},
         "Noise ceiling from repeats": {"brain": often, "features": words},
         "Noise ceiling from other people": {"people": together},
         "A group of people": {"people": {name: match(features, one)[1] for name, one in people.items()}},
@@ -174,6 +185,13 @@ def test_every_row_of_the_catalogue_runs(desk, title, tmp_path, monkeypatch):
         nibabel.save(nibabel.Nifti1Image(np.ones((2, 2, 2), np.uint8), image.affine), "mask.nii.gz")
         labels = (["rest"] * 4 + ["face"] * 4 + ["house"] * 4) * 2
         pd.DataFrame({"label": labels, "run": [1] * 12 + [2] * 12}).to_csv("labels.csv", index=False)
+    if "run1_raw.fif" in rows()[title]:
+        import mne
+
+        noise = np.random.default_rng(0).normal(size=(4, 2000)) * 1e-5
+        raw = mne.io.RawArray(noise, mne.create_info(["Fz", "Cz", "Pz", "Oz"], 200.0, "eeg"), verbose="ERROR")
+        raw.set_annotations(mne.Annotations([1, 3, 5, 7], 0, ["target/code1", "nontarget/code2"] * 2))
+        raw.save("run1_raw.fif", verbose="ERROR")
     code = rows()[title].replace("permutations=1000", "permutations=9")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NeurodecodeWarning)  # few samples, as befits an example
