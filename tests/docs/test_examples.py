@@ -139,7 +139,7 @@ def desk():
     features, brain = match(words, once)
     space |= {"np": np, "make_pipeline": make_pipeline, "StandardScaler": StandardScaler}
     space |= {"fmri": fmri, "network": network, "simulated": simulated, "features": features, "brain": brain}
-    epochs = simulated.eeg(world, n_repeats=1, n_runs=4, random_state=13)
+    epochs = simulated.eeg(world, n_repeats=1, n_runs=4, sfreq=60.0, random_state=13)[:, ::4]
     strength = np.random.default_rng(6).uniform(size=len(epochs))
     space |= {"eeg": eeg, "epochs": epochs, "strength": strength}
     space |= {"model": linear.Ridge(alphas=10.0), "X": features, "Y": brain, "people": people}
