@@ -69,11 +69,12 @@ def main() -> None:
     parser.add_argument("--diagonalize", nargs="+", default=["svd", "eigh"], help="the peer's; svd is its default")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--seed", type=int, default=7)
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     warnings.simplefilter("ignore")
     alphas = np.logspace(-1, 6, 15)
-    x, y, band = world(given.samples, given.features, given.targets, seed=7)
+    x, y, band = world(given.samples, given.features, given.targets, given.seed)
     jobs = {"neurodecode": lambda: ours(x, y, band, alphas, given.draws, given.solver)}
     for how in given.diagonalize:
         jobs[f"himalaya {how}"] = lambda how=how: peer(x, y, band, alphas, given.peer_draws, how)
