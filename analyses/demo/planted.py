@@ -1,7 +1,7 @@
 """What was planted and what is found: one function per question, each with the error of its own figure.
 
-Every question is a function that returns rows ``(name, planted, found, margin)``. ``margin(tail)`` is the half width of the interval that
-misses with probability ``2 * tail`` when the tool is right; its standard error comes from the data.
+Each question is a function that returns rows ``(name, planted, found, margin)``. ``margin(tail)`` is the half width of
+the interval that misses with probability ``2 * tail`` when the tool is right; its standard error comes from the data.
 """
 
 import numpy as np
