@@ -323,6 +323,8 @@ def _load(study: Study) -> Any:
     if spec is None or spec.loader is None or not path.is_file():
         raise FileNotFoundError(f"study {study.name!r} has no study.py")
     module = importlib.util.module_from_spec(spec)
+    for stale in [name for name in sys.modules if name.startswith(f"{spec.name}.")]:
+        del sys.modules[stale]
     sys.modules[spec.name] = module
     # No bytecode is left beside the study, in a folder that may be shared or read-only.
     before, sys.dont_write_bytecode = sys.dont_write_bytecode, True
