@@ -34,7 +34,7 @@ MAKE = {
     "Generalizing": lambda cls: cls(LinearClassifier("lda", shrinkage=0.1)),
     "Searchlight": lambda cls: cls(LinearClassifier("lda", shrinkage=0.1), neighbours=[[0, 1], [2], [1], [4], [5], []]),
     "Sliding": lambda cls: cls(LinearClassifier("lda", shrinkage=0.1)),
-    "SSD": lambda cls: cls((0.1, 0.2), flank=0.1, gap=0.0, sfreq=1.0),
+    "SSD": lambda cls: cls((0.1, 0.2), flank=0.3, gap=0.0, sfreq=1.0),
 }
 # What a time series cannot promise: a delayed sample depends on those before it.
 TIME = "the delayed features of a sample are those of earlier samples, so order and subset matter"
