@@ -1,7 +1,7 @@
-"""1,000 label permutations of an LDA, and 1,000 permutations of a ridge, beside scikit-learn: 200 samples x 100 features.
+"""1,000 label permutations of an LDA and 1,000 permutations of ridge, beside scikit-learn: 200 samples x 100 features.
 
-The same permutations and folds on both sides; scikit-learn fits again for each of ``--peer`` permutations (100), and its
-time is taken times 1,000 / 100. Ask: 400x for LDA and 1,000x for ridge, the same p for the same labellings.
+The same permutations and folds on both sides; scikit-learn fits again for each of ``--peer`` permutations (100), and
+its time is taken times 1,000 / 100. Ask: 400x for LDA and 1,000x for ridge, the same p for the same labellings.
 
     python analyses/benchmarks/bench_permutations.py [--samples 200] [--features 100] [--permutations 1000] [--peer 100]
 """

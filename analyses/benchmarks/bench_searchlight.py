@@ -1,7 +1,7 @@
 """LDA in every sphere of a volume beside nilearn: 16 x 16 x 16 voxels, 80 maps, radius of two voxels, 4 runs.
 
-Both use scikit-learn's LDA (lsqr, shrinkage .1), leave one run out and score accuracy; nilearn runs once for every round,
-in turn with ours in one process. Ask: 60x, the same accuracies.
+Both use scikit-learn's LDA (lsqr, shrinkage .1), leave one run out and score accuracy; nilearn runs once for every
+round, in turn with ours in one process. Ask: 60x, the same accuracies.
 
     python analyses/benchmarks/bench_searchlight.py [--side 16] [--maps 80] [--rounds 1]
 """

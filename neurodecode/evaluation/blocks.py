@@ -156,6 +156,9 @@ def _outcome(problem: Problem, est: Any, X: Any) -> dict[str, np.ndarray]:
         decision = _decision(est, X, classes, problem.over)
         place = decision.argmax(1) if decision.shape[1] > 1 else (decision[:, 0] > 0).astype(np.intp)
         return {"prediction": numbers(place, problem.placed), "decision": decision}
+    if problem.over and hasattr(est, "predict_positions"):
+        known = np.searchsorted(classes, est.classes_)
+        return {"prediction": numbers(known[est.predict_positions(X)], problem.placed)}
     said = numbers(est.predict(X), problem.placed)
     found = {"prediction": np.searchsorted(classes, said).clip(0, len(classes) - 1)}
     if problem.score.needs == "decision":

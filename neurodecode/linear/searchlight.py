@@ -113,6 +113,10 @@ class Searchlight(_Each):
         found = labelled(self.classes_[self._classified(closed, alone)], samples_of=X, units=self.features_)
         return found.rename(self.target_name_) if isinstance(found, xr.DataArray) else found
 
+    def predict_positions(self, X: Any) -> np.ndarray:
+        """Positions in ``classes_`` instead of labels, without labels: much smaller for many units."""
+        return self._classified(*self._ways(self._check(X)))
+
     @available_if(has("decision_function"))
     def decision_function(self, X: Any) -> Any:
         """Scores: (samples, units) for two classes, positive for the second; else (samples, classes, units)."""

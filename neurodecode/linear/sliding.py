@@ -99,6 +99,10 @@ class Sliding(_Each):
             return self._label(values[:, 0], X, None)
         return self._label(values, X, self.targets_)
 
+    def predict_positions(self, X: Any) -> np.ndarray:
+        """Positions in ``classes_`` instead of labels, without labels: much smaller for many times."""
+        return self._classified(*self._ways(self._check(X)))
+
     @available_if(has("decision_function"))
     def decision_function(self, X: Any) -> Any:
         """Scores: (samples, times) for two classes, positive for the second; else (samples, classes, times)."""
