@@ -153,7 +153,7 @@ def desk():
     decoded = {name: evaluation.cross_validate(over_time, one, np.arange(24) % 2, 4, score="auc")
                for name, one in zip(people, flicker)}  # fmt: skip
     changes = {
-        **{title: spaces for title in ("Banded ridge", "Variance partition", "Stacked regression")},
+        **dict.fromkeys(("Banded ridge", "Variance partition", "Stacked regression"), spaces),
         "Finite impulse response encoding": {
             "features": simulated.at_onsets(words, volumes), "volumes": volumes
         },
