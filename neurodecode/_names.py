@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 
-def lookup(table: Mapping[str, Any], key: Any, argument: str) -> Any:
-    """The row of ``table`` called ``key``; a callable is its own row.
+def lookup(table: Mapping[str, Any], key: Any, argument: str, *, callables: bool = True) -> Any:
+    """The row of ``table`` called ``key``; a callable is its own row, unless ``callables`` is False.
 
     Raises
     ------
@@ -20,14 +20,15 @@ def lookup(table: Mapping[str, Any], key: Any, argument: str) -> Any:
     >>> lookup({"r": max, "r2": min}, "r", "score") is max
     True
     """
-    if callable(key):
+    if callables and callable(key):
         return key
     if isinstance(key, str) and key in table:
         return table[key]
     near = difflib.get_close_matches(str(key), list(table), n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     names = ", ".join(repr(name) for name in table)
-    raise ValueError(f"{argument}={key!r} is not known.{hint} Choose one of {names}, or pass a callable.")
+    end = ", or pass a callable." if callables else "."
+    raise ValueError(f"{argument}={key!r} is not known.{hint} Choose one of {names}{end}")
 
 
 def lazy(module: str, names: Mapping[str, str]) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:

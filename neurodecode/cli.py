@@ -253,7 +253,7 @@ def _data_lines(rows: Iterable[dict[str, Any]]) -> int:
     """Print rows of ``name state detail``; the number that are not as they should be."""
     wrong = 0
     for row in rows:
-        wrong += row["state"] not in ("complete", "ok")
+        wrong += row["state"] not in ("complete", "ok", "optional")
         print(f"  {row['name']:28} {row['state']:12} {row.get('detail', '')}".rstrip())
     return wrong
 

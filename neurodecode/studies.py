@@ -129,7 +129,7 @@ def find_study(name: str | Path) -> Study:
     path = Path(name)
     if (path / "study.toml").is_file():
         return read_study(path.resolve())
-    return lookup(studies(), str(name), "study")
+    return lookup(studies(), str(name), "study", callables=False)
 
 
 def run_study(

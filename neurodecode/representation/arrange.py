@@ -62,9 +62,9 @@ def match(
     >>> match(X, Y)[1].values.ravel().tolist()
     [10.0, 20.0]
     """
-    lookup(JOINS, join, "join")
-    lookup(REPEATS, repeats, "repeats")
-    lookup({"None": None, "end": "end"}, str(trim), "trim")
+    lookup(JOINS, join, "join", callables=False)
+    lookup(REPEATS, repeats, "repeats", callables=False)
+    lookup({"None": None, "end": "end"}, str(trim), "trim", callables=False)
     names = (by,) if isinstance(by, str) else tuple(by)
     a, b = keys(X, names, "X"), keys(Y, names, "Y")
     repeated = len(set(a)) < len(a) or len(set(b)) < len(b)

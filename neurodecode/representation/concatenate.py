@@ -44,7 +44,7 @@ def concat(
     >>> both["layer"].values.tolist()
     ['conv1', 'fc']
     """
-    lookup({"unit": "unit", "sample": "sample"}, dim, "dim")
+    lookup({"unit": "unit", "sample": "sample"}, dim, "dim", callables=False)
     named = isinstance(parts, Mapping)
     arrays = dict(parts) if isinstance(parts, Mapping) else {str(at): part for at, part in enumerate(parts)}
     if not arrays:

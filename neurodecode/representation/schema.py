@@ -70,7 +70,7 @@ def as_representation(
     >>> X.dims, str(X["stimulus"].values[1]), X.attrs["history"]
     (('sample', 'unit'), 'dog', ['values converted from int64 to float64'])
     """
-    lookup({"raise": 1, "drop_targets": 1}, nan_policy, "nan_policy")
+    lookup({"raise": 1, "drop_targets": 1}, nan_policy, "nan_policy", callables=False)
     if not isinstance(kind, str) or not kind:
         raise ValueError(f"kind={kind!r}: name what the values are, for example 'fmri', 'eeg' or 'network'.")
     given = json_ready(dict(attrs or {}), "attrs")

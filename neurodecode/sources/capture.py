@@ -90,9 +90,11 @@ class Capture:
             hooks.call_model(self.model, inputs)
             missing = tape.missing()
             if missing:
+                numbered = any(hooks.Site.parse(layer, self.names).call is not None for layer in missing)
                 raise LayerNotFoundError(
                     f"never called while {model_name(self.model)} ran: {', '.join(map(repr, missing))}. "
-                    "list_layers(model, example) shows how often each layer is called."
+                    + ("Calls count from 0: 'name@0' is the first, 'name@1' the second. " if numbered else "")
+                    + "list_layers(model, example) shows how often each layer is called."
                 )
             found = {layer: value.cpu().numpy() for layer, value in tape.items()}
         now = {layer: grids[_asked(layer, grids)] for layer in found}
@@ -122,7 +124,8 @@ class Capture:
         if value.ndim == 0 or len(value) != n:
             raise ValueError(
                 f"layer {layer!r} returns shape {tuple(value.shape)} for {n} stimuli; "
-                "its first axis must be the stimuli. Choose another layer, or the module around it."
+                "its first axis must be the stimuli. Choose another layer, or the module around it; a loader "
+                "must yield batches, also where a batch is one stimulus, (1, ...)."
             )
         axis = self.channel_axis
         if axis is None:
@@ -191,6 +194,9 @@ def floating_dtype(model: nn.Module) -> torch.dtype | None:
 
 def home_of(model: nn.Module) -> torch.device:
     """Where the model is: the device of its first tensor, the CPU where it has none."""
+    if not isinstance(model, nn.Module):
+        what = f"the class {model.__name__}; build it first" if isinstance(model, type) else f"a {type(model).__name__}"
+        raise TypeError(f"expected a torch.nn.Module, got {what}")
     tensors = [*model.parameters(), *model.buffers()]
     if any(tensor.device.type == "meta" for tensor in tensors):
         raise ValueError(f"{type(model).__name__} has no weights yet: its parameters are on the device 'meta'")

@@ -98,7 +98,7 @@ def clean_runs(
            [-0.39,  0.  ],
            [ 1.16,  0.  ]])
     """
-    scale = lookup(STANDARDS, _standard(standardize), "standardize")
+    scale = lookup(STANDARDS, _standard(standardize), "standardize", callables=False)
     codes = run_codes(runs)
     values = np.array(values, dtype=np.float64)
     if not detrend and scale is None and confounds is None and high_pass is None:

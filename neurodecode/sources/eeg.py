@@ -119,7 +119,7 @@ def epochs(
     ((2, 2, 51), ['a', 'b'], 'its window reaches over the end of the recording')
     """
     mne = require("mne", purpose="reading EEG")
-    lookup({"leave out": 0, "interpolate": 0, "keep": 0}, bad_channels, "bad_channels")
+    lookup({"leave out": 0, "interpolate": 0, "keep": 0}, bad_channels, "bad_channels", callables=False)
     name = _name(raw, recording)
     opened = _open(mne, raw)
     _check_window(opened, tmin, tmax, decimate)
@@ -198,7 +198,7 @@ def from_epochs(
     ['a', 'a', 'a']
     """
     mne = require("mne", purpose="reading EEG")
-    lookup({"leave out": 0, "interpolate": 0, "keep": 0}, bad_channels, "bad_channels")
+    lookup({"leave out": 0, "interpolate": 0, "keep": 0}, bad_channels, "bad_channels", callables=False)
     name = _name(cut, recording)
     if isinstance(cut, (str, Path)):
         cut = mne.read_epochs(cut, verbose="ERROR")

@@ -55,8 +55,8 @@ def from_array(
     ['Cz', 'Pz']
     """
     mne = require("mne", purpose="reading EEG")
-    lookup({name: name for name, (_, unit) in KINDS.items() if unit == "V"}, kind, "kind")
-    scale = lookup(VOLTS, units, "units")
+    lookup({name: name for name, (_, unit) in KINDS.items() if unit == "V"}, kind, "kind", callables=False)
+    scale = lookup(VOLTS, units, "units", callables=False)
     data = np.asarray(values)
     names = [str(name) for name in channels]
     if data.ndim != 2 or data.dtype.kind not in "biuf":
@@ -94,7 +94,7 @@ def chosen_channels(mne: Any, data: Any, picks: Any, bads: Sequence[str], how: s
     held = data.copy()
     mark_bad(held, bads)
     if isinstance(picks, str):
-        lookup({**dict.fromkeys(KINDS, 0), "meg": 0}, picks, "picks")
+        lookup({**dict.fromkeys(KINDS, 0), "meg": 0}, picks, "picks", callables=False)
         types = held.get_channel_types()
         wanted = ("mag", "grad") if picks == "meg" else (picks,)
         names = [one for one, type_ in zip(known, types) if type_ in wanted]

@@ -39,7 +39,7 @@ def event_table(
     TimingError : an event that cannot be placed, with its row and the reason.
     ValueError : a name in ``event_id`` without an event.
     """
-    lookup({"raise": 0, "drop": 0}, invalid, "invalid")
+    lookup({"raise": 0, "drop": 0}, invalid, "invalid", callables=False)
     table = _read(raw, events)
     category = _categories(event_id, table["trial_type"].tolist())
     table["category"] = [category.get(name, "") for name in table["trial_type"]]

@@ -94,8 +94,8 @@ def read_events(
     ------
     TimingError : any such event, with its row, its times and the reason.
     """
-    lookup({"raise": 0, "drop": 0}, invalid, "invalid")
-    lookup({"raise": 0, "drop": 0, "keep": 0}, overlap, "overlap")
+    lookup({"raise": 0, "drop": 0}, invalid, "invalid", callables=False)
+    lookup({"raise": 0, "drop": 0, "keep": 0}, overlap, "overlap", callables=False)
     table = _events_table(events, list(n_volumes))
     faults: dict[int, str] = {}
     for row in range(len(table)):

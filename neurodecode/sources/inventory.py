@@ -132,7 +132,10 @@ def _sized(dims: Iterable[str], shape: Iterable[int]) -> str:
 
 
 def rows_of(findings: list[Finding]) -> list[dict[str, Any]]:
-    """Findings as rows ``name, state, detail``; a full folder, or a pattern that nobody has, is one row."""
+    """Findings as rows ``name, state, detail``; a full folder, or a pattern that nobody has, is one row.
+
+    What is not there and need not be has the state ``optional``.
+    """
     groups: dict[str, list[Finding]] = {}
     for one in findings:
         groups.setdefault(one.group, []).append(one)
@@ -144,17 +147,22 @@ def rows_of(findings: list[Finding]) -> list[dict[str, Any]]:
         elif states == {"missing"} and len(members) > 1 and all(one.member for one in members):
             what = members[0].detail.split(":")[0]
             optional = members[0].optional
-            detail = f"{what}: of none of {len(members)} subjects" + (" (optional)" if optional else "")
-            rows.append({"name": group, "state": "ok" if optional else "missing", "detail": detail})
+            detail = f"{what}: of none of {len(members)} subjects"
+            rows.append({"name": group, "state": "optional" if optional else "missing", "detail": detail})
         else:
             rows += [
-                {"name": one.path, "state": one.state if one.wrong else "ok", "detail": _detail(one)} for one in members
+                {"name": one.path, "state": "optional" if _not_needed(one) else one.state, "detail": _detail(one)}
+                for one in members
             ]
     return rows
 
 
+def _not_needed(one: Finding) -> bool:
+    return one.optional and one.state == "missing"
+
+
 def _detail(one: Finding) -> str:
-    return "optional, not there" if one.optional and one.state == "missing" else one.detail
+    return "not there" if _not_needed(one) else one.detail
 
 
 def read_file(row: Mapping[str, Any]) -> File:

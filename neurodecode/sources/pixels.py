@@ -87,7 +87,7 @@ def resized(picture: np.ndarray, size: tuple[int, int], fit: str | None, resize:
             raise ValueError(
                 f"pictures of {rows} x {columns} do not fit {size[0]} x {size[1]}: pass fit='crop', 'pad' or 'stretch'."
             )
-        lookup({"crop": 0, "pad": 0, "stretch": 0}, fit, "fit")
+        lookup({"crop": 0, "pad": 0, "stretch": 0}, fit, "fit", callables=False)
     if fit in ("crop", "pad"):
         pick = max if fit == "crop" else min
         ratio = pick(size[0] / rows, size[1] / columns)

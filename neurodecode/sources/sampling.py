@@ -149,7 +149,7 @@ def to_samples(
 
     ``samples="volume"`` keeps each volume, ``"block"`` averages unbroken stretches of one condition in one run.
     """
-    return lookup(SAMPLES, samples, "samples")(values, table, stays, tr)
+    return lookup(SAMPLES, samples, "samples", callables=False)(values, table, stays, tr)
 
 
 def _volumes(

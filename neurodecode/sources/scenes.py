@@ -83,7 +83,7 @@ class World:
 
     def present(self, kind: str) -> np.ndarray:
         """Whether a scene holds an object of ``kind``, ``(n,)`` bool."""
-        lookup(drawing.SHAPES, kind, "kind")
+        lookup(drawing.SHAPES, kind, "kind", callables=False)
         return np.bincount(self.objects.loc[self.objects["kind"] == kind, "scene"], minlength=len(self)) > 0
 
     def attributes(self) -> xr.DataArray:
@@ -111,7 +111,7 @@ class World:
         Units (``attribute``): ``present`` (how many), ``log size`` (log of the diameter over 2 degrees), then colours
         and textures; each summed over the objects of that kind.
         """
-        lookup(drawing.SHAPES, kind, "kind")
+        lookup(drawing.SHAPES, kind, "kind", callables=False)
         chosen = self.objects[self.objects["kind"] == kind]
         columns = {"present": np.ones(len(chosen)), "log size": np.log(chosen["diameter"].to_numpy() / 2)}
         columns |= {colour: (chosen["colour"] == colour).to_numpy(float) for colour in drawing.COLOURS}
@@ -233,7 +233,7 @@ def _check(n: int, size: int, seed: int, objects: tuple[int, int], kinds: tuple[
     if not kinds:
         raise ValueError(f"kinds is empty; choose from {', '.join(drawing.SHAPES)}")
     for kind in kinds:
-        lookup(drawing.SHAPES, kind, "kinds")
+        lookup(drawing.SHAPES, kind, "kinds", callables=False)
     if not 6 <= field <= 20:
         raise ValueError(f"field={field}: the picture should span 6 to 20 degrees, objects are up to 3.3 degrees wide")
 

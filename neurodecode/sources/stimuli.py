@@ -78,7 +78,7 @@ def read(
     >>> pictures.dims, pictures["category"].values.tolist(), pictures.attrs["range"]
     (('sample', 'row', 'column', 'channel'), ['cat', 'house'], [0, 255])
     """
-    lookup(DUPLICATES, duplicates, "duplicates")
+    lookup(DUPLICATES, duplicates, "duplicates", callables=False)
     if isinstance(source, (np.ndarray, xr.DataArray)):
         return _from_array(source, labels, stimulus, value_range, duplicates, dataset)
     if stimulus is not None or value_range is not None:
@@ -101,7 +101,7 @@ def open_folder(
 ) -> PictureFolder:
     """The pictures of a folder, each read when it is asked for; arguments as in `read`."""
     paths, root = _files(source)
-    lookup({"stem": 0, "path": 0}, ids, "ids")
+    lookup({"stem": 0, "path": 0}, ids, "ids", callables=False)
     names = [p.stem if ids == "stem" else p.relative_to(root).as_posix() for p in paths]
     _check_unique(names, 'name them by path with ids="path"')
     by_file = dict(zip((p.name if ids == "stem" else p.relative_to(root).as_posix() for p in paths), names))
@@ -110,7 +110,7 @@ def open_folder(
     else:
         columns = _label_columns(labels, names, by_file)
     if mode is not None:
-        lookup(MODES, mode, "mode")
+        lookup(MODES, mode, "mode", callables=False)
     return PictureFolder(paths, names, columns, size, fit, mode, background, dataset)
 
 
@@ -228,7 +228,7 @@ def to_tensor(
     if (scale <= 0).any():
         raise ValueError(f"std={std!r} must be positive.")
     target = None if size is None else size_of(size)
-    lookup(FILTERS, resize, "resize")
+    lookup(FILTERS, resize, "resize", callables=False)
     rows, columns = target or values.shape[1:3]
     out = np.empty((len(values), n_channels, rows, columns), dtype=np.float32)
     for number, picture in enumerate(values):

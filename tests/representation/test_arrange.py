@@ -85,7 +85,8 @@ class TestMatch:
         [
             (lambda X: match(X, X.values), TypeError, "Y is a plain ndarray"),
             (lambda X: match(X, X, by="trial"), AlignmentError, "no sample coordinate 'trial'; it has stimulus"),
-            (lambda X: match(X, X, join="outer"), ValueError, "join='outer'"),
+            (lambda X: match(X, X, join="outer"), ValueError, r"join='outer'.* 'inner'\.$"),
+            (lambda X: match(X, X, join=min), ValueError, "join=<built-in"),
             (lambda X: match(X, X, repeats="mean"), ValueError, "repeats='mean'"),
             (lambda X: match(X, X, trim="start"), ValueError, "trim='start'"),
         ],

@@ -246,6 +246,14 @@ def test_axes_that_cannot_be_told_apart_must_be_said():
 # Layers
 
 
+def test_what_is_no_module_is_refused():
+    for wrong in (nn.Linear, lambda x: x):
+        with pytest.raises(TypeError, match=r"expected a torch\.nn\.Module"):
+            activations(wrong, drawn(4, 3), "0")
+        with pytest.raises(TypeError, match=r"expected a torch\.nn\.Module"):
+            list_layers(wrong, drawn(4, 3))
+
+
 def test_layers_that_are_not_there_not_called_or_called_twice():
     class Twice(nn.Module):
         def __init__(self):
@@ -260,7 +268,7 @@ def test_layers_that_are_not_there_not_called_or_called_twice():
         activations(model, x, "share")
     with pytest.raises(LayerNotFoundError, match=r"never called.*'idle'"):
         activations(model, x, ["shared@0", "idle"])
-    with pytest.raises(LayerNotFoundError, match="never called"):
+    with pytest.raises(LayerNotFoundError, match=r"never called.*count from 0"):
         activations(model, x, "shared@2")
     with pytest.raises(LayerNotFoundError, match="no layer was asked for"):
         activations(model, x, [])

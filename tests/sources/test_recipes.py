@@ -15,6 +15,7 @@ from neurodecode._shipped_paths import checkout, shipped
 from neurodecode.exceptions import AlignmentError, DownloadError, IntegrityError, UnsafeFileError
 from neurodecode.sources import recipes
 from neurodecode.sources.headers import array_header
+from neurodecode.sources.inventory import Finding, rows_of
 from neurodecode.sources.pickled import read_dictionary
 from neurodecode.sources.recipes import check_data, default_root, fetch_data, list_data, open_recipe, recipe_names
 
@@ -629,3 +630,10 @@ def test_cifar(data_root):
     networks = open_recipe("cifar10_resnets", data_root).load()
     assert set(networks) == {"resnet20", "resnet32"}
     assert not networks["resnet20"].training
+
+
+def test_optional_files_that_are_not_there_are_not_called_ok():
+    rows = rows_of([Finding("a.npy", "ok", "size"), Finding("b.npy", "missing", "-", optional=True, group="b")])
+    assert [(row["state"], row["detail"]) for row in rows] == [("ok", "size"), ("optional", "not there")]
+    many = [Finding("c", "missing", "areas: 0", member=f"s{n}", optional=True, group="c") for n in range(2)]
+    assert rows_of(many) == [{"name": "c", "state": "optional", "detail": "areas: of none of 2 subjects"}]
