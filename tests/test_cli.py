@@ -73,8 +73,13 @@ def start(*words, cwd, **environment):
     return subprocess.Popen(
         [sys.executable, "-W", "ignore", "-m", "neurodecode.cli", *map(str, words)],
         cwd=cwd, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
+        env={**os.environ, "OMP_NUM_THREADS": "1", **environment}, preexec_fn=hear_ctrl_c,
     )  # fmt: skip
+
+
+def hear_ctrl_c():
+    """A job that a script starts in the background ignores Ctrl-C, and so would its children."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def call(*words, cwd, **environment):

@@ -65,6 +65,8 @@ def group(
 
     Source: Nichols and Holmes 2002, Human Brain Mapping 15 (sign flips); Efron and Tibshirani 1993 (bootstrap).
     """
+    if not isinstance(results, Mapping):
+        raise TypeError(f"group takes a mapping of subject to result, this is a {type(results).__name__}")
     names = [str(name) for name in results]
     found = list(results.values())
     if len(found) < 2:

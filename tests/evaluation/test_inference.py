@@ -181,3 +181,8 @@ class TestPaired:
             paired_difference(one, cross_validate(est, X, other, RUNS, score="r"))
         with pytest.raises(ValueError, match="no such coordinate"):
             paired_difference(one, two, by="layer")
+
+
+def test_a_list_of_results_has_no_subjects():
+    with pytest.raises(TypeError, match="mapping of subject to result"):
+        group([None, None])
