@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -38,8 +38,9 @@ LABELLINGS_A_PIECE = 2000
 class Problem:
     """Everything a piece needs: estimator, data, folds, score. ``columns`` are the sets of a score of whole rows.
 
-    ``over`` are the dimensions that the estimator adds to its answers, see :func:`answers_over`; ``closed`` says that
-    permuted labels have a closed form, see :func:`can_permute_labels`.
+    ``shared`` keeps what the folds of one process share. ``over`` are the dimensions that the estimator adds to its
+    answers, see :func:`answers_over`; ``closed`` says that permuted labels have a closed form, see
+    :func:`can_permute_labels`.
     """
 
     est: Any
@@ -51,6 +52,7 @@ class Problem:
     stacked: bool
     over: tuple[str, ...] = ()
     closed: bool = False
+    shared: dict[str, Any] = field(default_factory=dict, compare=False)
 
     @property
     def placed(self) -> bool:
@@ -226,8 +228,13 @@ def _fold(problem: Problem, piece: Piece) -> tuple[dict[str, Any], list[str]]:
     data, fold = problem.data, problem.folds[piece.fold]
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        est = clone(problem.est)
-        est.fit(take(data.X, fold.train), take(_columns(data.y, piece.targets), fold.train))
+        if "fits" not in problem.shared:
+            problem.shared["fits"] = _fit_folds(problem, data.y)
+        fits = problem.shared["fits"]
+        if fits is not None:
+            est = fits[piece.fold]
+        else:
+            est = clone(problem.est).fit(take(data.X, fold.train), take(_columns(data.y, piece.targets), fold.train))
         found = _outcome(problem, est, take(data.X, fold.test))
     notes = []
     for item in caught:
@@ -236,6 +243,16 @@ def _fold(problem: Problem, piece: Piece) -> tuple[dict[str, Any], list[str]]:
         else:
             warnings.warn_explicit(item.message, item.category, item.filename, item.lineno)
     return found, notes
+
+
+def _fit_folds(problem: Problem, y: Any) -> list[Any] | None:
+    """Estimators fitted to every training set, from sums that they share; None where that is not offered."""
+    if not hasattr(problem.est, "fit_folds"):
+        return None
+    found: list[Any] | None = problem.est.fit_folds(
+        problem.data.X, y, [(fold.train, fold.test) for fold in problem.folds]
+    )
+    return found
 
 
 def _null(problem: Problem, piece: Piece) -> np.ndarray:
@@ -262,8 +279,9 @@ def _one_by_one(problem: Problem, piece: Piece) -> np.ndarray:
         permuted = y.copy(data=values) if isinstance(y, xr.DataArray) else values
         truth = data.truth[:, piece.targets][order]
         outcomes = []
-        for fold, (x_train, x_test) in zip(problem.folds, sides):
-            est = clone(problem.est).fit(x_train, take(permuted, fold.train))
+        fits = _fit_folds(problem, permuted)
+        for number, (fold, (x_train, x_test)) in enumerate(zip(problem.folds, sides)):
+            est = fits[number] if fits is not None else clone(problem.est).fit(x_train, take(permuted, fold.train))
             outcomes.append(_outcome(problem, est, x_test))
         scores.append(score_outcomes(problem, [truth[fold.test] for fold in problem.folds], outcomes, "pool")[1])
     return np.stack(scores)

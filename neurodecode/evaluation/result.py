@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import math
 import platform
@@ -45,6 +46,11 @@ def versions() -> dict[str, str]:
     >>> sorted(versions())[:2]
     ['neurodecode', 'numpy']
     """
+    return dict(_versions())
+
+
+@functools.cache
+def _versions() -> dict[str, str]:
     found = {"neurodecode": __version__, "python": platform.python_version()}
     for name in PACKAGES:
         try:

@@ -13,7 +13,7 @@ from sklearn.utils import get_tags
 
 from ..compute.progress import progress
 from ..representation import Labels, check_same_samples
-from ._stacks import Stack, recipe, said_once, targets
+from ._stacks import Recipe, Stack, Targets, recipe, said_once, sharable, targets
 
 
 def has(method: str) -> Callable[[Any], bool]:
@@ -41,6 +41,14 @@ class _Each(MetaEstimatorMixin, BaseEstimator):
         tags.regressor_tags = inner.regressor_tags
         tags.target_tags = inner.target_tags
         return tags
+
+    def _fit(self, X: Any, y: Any, ready: Stack | None = None) -> Any:
+        """Fit, or take over what is ready."""
+        raise AttributeError(f"{type(self).__name__} says how it is fitted.")
+
+    def _share(self, asked: Recipe, checked: Targets, X: Any, tests: list[np.ndarray]) -> list[Stack]:
+        """One stack a fold."""
+        raise AttributeError(f"{type(self).__name__} says how folds share.")
 
     def _learn(self, X: Any, y: Any, n: int, together: Any, pick: Any, what: str) -> None:
         """Fit every problem.
@@ -74,6 +82,21 @@ class _Each(MetaEstimatorMixin, BaseEstimator):
                 self.classes_ = np.asarray(next(iter(self.estimators_.values())).classes_)
         if not is_classifier(self.estimator):
             del self.classes_
+
+    def fit_folds(self, X: Any, y: Any, folds: list[tuple[np.ndarray, np.ndarray]]) -> list[Any] | None:
+        """Fitted clones, one for each (train, test), from sums that the folds share; None where they cannot share them.
+
+        The numbers are those of ``clone(self).fit`` on each training set, to rounding.
+        """
+        check_same_samples(X, y)
+        asked = recipe(self.estimator)
+        if asked is None or not is_classifier(self.estimator):
+            return None
+        checked = targets(asked, y, X.shape[0], type(self).__name__)
+        if not sharable(asked, checked, folds):
+            return None
+        stacks = self._share(asked, checked, X, [test for _, test in folds])
+        return [clone(self)._fit(_take(X, train), _take(y, train), ready) for (train, _), ready in zip(folds, stacks)]
 
     @property
     def closed_form_(self) -> np.ndarray:
@@ -110,6 +133,10 @@ class _Each(MetaEstimatorMixin, BaseEstimator):
             found[:, j] = one
         assert found is not None
         return found
+
+
+def _take(array: Any, places: np.ndarray) -> Any:
+    return array.isel(sample=places) if isinstance(array, xr.DataArray) else np.asarray(array)[places]
 
 
 def chosen(decisions: np.ndarray) -> np.ndarray:

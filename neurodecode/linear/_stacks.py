@@ -148,6 +148,37 @@ def solve(asked: Recipe, problems: Any, shape: tuple[int, int, int], y: Targets,
     return Stack(coef, intercept, sound, y.classes, type(asked.final) is CorrelationClassifier)
 
 
+def solve_folds(asked: Recipe, problems: Any, shape: tuple[int, int, int], y: Targets, tests: list[Any]) -> list[Stack]:
+    """Solve a stack of discriminants for every fold: fitted to all samples but ``tests``. See :func:`sharable`."""
+    assert y.classes is not None
+    b, p, n = shape
+    codes, held = torch.from_numpy(y.values), [torch.from_numpy(np.asarray(test)) for test in tests]
+    found: list[list[tuple[np.ndarray, ...]]] = [[] for _ in tests]
+    for some in batches(b, max(1, BYTES // max(1, 8 * p * max(n, p * (len(tests) + 1))))):
+        x = torch.from_numpy(problems(some))
+        solved = discriminant.fit_folds(x, codes, len(y.classes), held, asked.shrinkage)
+        for parts, one in zip(found, solved):
+            parts.append((one.coef.numpy(), one.intercept.numpy(), one.sound.numpy()))
+    joined = [[np.concatenate(list(one)) for one in zip(*parts)] for parts in found]
+    return [Stack(coef, intercept, sound, y.classes) for coef, intercept, sound in joined]
+
+
+def sharable(asked: Recipe | None, y: Targets, folds: list[tuple[np.ndarray, np.ndarray]]) -> bool:
+    """Whether training sets can share their sums: a discriminant of fixed shrinkage, trained on all that is not tested,
+    no sample tested twice, and every class left in every training set."""
+    if asked is None or asked.scale or y.classes is None or type(asked.final) is CorrelationClassifier:
+        return False
+    n = len(y.values)
+    tested = np.zeros(n, dtype=int)
+    for train, test in folds:
+        tested[test] += 1
+        if len(train) + len(test) != n or len(np.intersect1d(train, test)):
+            return False
+        if np.bincount(y.values[train], minlength=len(y.classes)).min() < 2:
+            return False
+    return asked.shrinkage != "auto" and bool((tested <= 1).all())
+
+
 def _ridge_settings(final: Ridge, X: Any, labels: Any, n: int) -> tuple[Any, ...]:
     alphas = _penalties(final.alphas)
     folds = _folds(final.cv, X, labels, n) if len(alphas) > 1 else []

@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 from scipy import sparse
 from scipy.spatial import cKDTree
-from sklearn.base import is_classifier
+from sklearn.base import clone, is_classifier
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
@@ -18,7 +18,7 @@ from ..exceptions import AlignmentError, DegenerateDataError
 from ..representation import Labels, check_same_units, labelled
 from . import _inputs
 from ._each import _Each, chances, has, outputs_second
-from ._stacks import Recipe, Stack, Targets, solve
+from ._stacks import Recipe, Stack, Targets, solve, solve_folds
 
 POSITION = ("x", "y", "z")
 
@@ -84,6 +84,9 @@ class Searchlight(_Each):
 
     def fit(self, X: Any, y: Any) -> Searchlight:
         """Learn from (samples, units) and labels or numbers, one a sample."""
+        return self._fit(X, y)
+
+    def _fit(self, X: Any, y: Any, ready: Stack | None = None) -> Searchlight:
         x = _inputs.features(self, X, samples=1)
         n, p = x.shape
         self.n_problems_ = p
@@ -99,10 +102,18 @@ class Searchlight(_Each):
             return X.isel(unit=members) if isinstance(X, xr.DataArray) else x[:, members]
 
         def together(asked: Recipe, targets: Targets) -> Stack:
-            return _solve(asked, targets, self.members_, x, X, flat)
+            return _solve(asked, targets, self.members_, x, X, flat) if ready is None else ready
 
         self._learn(X, flat, n, together, pick, f"fitting {p:,} neighbourhoods")
         return self
+
+    def _share(self, asked: Recipe, checked: Targets, X: Any, tests: list[np.ndarray]) -> list[Stack]:
+        x = _inputs.features(clone(self), X, samples=1)
+        inside = self._members(X, x.shape[1])
+        rows = np.ascontiguousarray(x.T)
+        parts = [(bucket, solve_folds(asked, _gather(rows, bucket), (*bucket.members.shape, len(x)), checked, tests))
+                 for bucket in _buckets(inside)]  # fmt: skip
+        return [_joined([(bucket, found[fold]) for bucket, found in parts], inside) for fold in range(len(tests))]
 
     def predict(self, X: Any) -> Any:
         """Labels or numbers of every neighbourhood: (samples, units), a column stands for the centre."""
@@ -218,21 +229,27 @@ def _buckets(inside: Any) -> Iterator[_Bucket]:
 def _solve(asked: Recipe, targets: Targets, inside: Any, x: np.ndarray, X: Any, y: Any) -> Stack:
     """Every neighbourhood, those of one size at once."""
     rows = np.ascontiguousarray(x.T)
-    coef: Any = None
-    for bucket in _buckets(inside):
+    parts = [(bucket, solve(asked, _gather(rows, bucket), (*bucket.members.shape, len(x)), targets, X, y))
+             for bucket in _buckets(inside)]  # fmt: skip
+    return _joined(parts, inside)
 
-        def problems(some: slice, members: np.ndarray = bucket.members) -> np.ndarray:
-            return rows[members[some]]
 
-        found = solve(asked, problems, (*bucket.members.shape, len(x)), targets, X, y)
-        if coef is None:
-            outputs = found.coef.shape[1]
-            coef = np.empty((outputs, inside.nnz), dtype=found.coef.dtype)
-            intercept = np.empty((inside.shape[0], outputs), dtype=found.intercept.dtype)
-            sound = np.zeros(inside.shape[0], dtype=bool)
+def _gather(rows: np.ndarray, bucket: _Bucket) -> Any:
+    """Units x samples as slice of neighbourhoods -> (neighbourhoods, units, samples), a copy."""
+    return lambda some: rows[bucket.members[some]]
+
+
+def _joined(parts: list[tuple[_Bucket, Stack]], inside: Any) -> Stack:
+    """One stack of all neighbourhoods, in the order of the units."""
+    first = parts[0][1]
+    outputs = first.coef.shape[1]
+    coef = np.empty((outputs, inside.nnz), dtype=first.coef.dtype)
+    intercept = np.empty((inside.shape[0], outputs), dtype=first.intercept.dtype)
+    sound = np.zeros(inside.shape[0], dtype=bool)
+    for bucket, found in parts:
         coef[:, bucket.places] = found.coef.transpose(1, 0, 2)
         intercept[bucket.centres], sound[bucket.centres] = found.intercept, found.sound
-    return Stack(coef, intercept, sound, found.classes, found.normed)
+    return Stack(coef, intercept, sound, first.classes, first.normed)
 
 
 def positions(X: Any) -> np.ndarray:

@@ -14,7 +14,7 @@ from ..exceptions import AlignmentError, DegenerateDataError, TimingError
 from ..representation import Labels, check_finite, check_same_units, labelled, plain
 from . import _inputs
 from ._each import _Each, chances, has, outputs_second
-from ._stacks import Recipe, Stack, Targets, solve
+from ._stacks import Recipe, Stack, Targets, solve, solve_folds
 
 
 class Sliding(_Each):
@@ -68,24 +68,28 @@ class Sliding(_Each):
 
     def fit(self, X: Any, y: Any) -> Any:
         """Learn from (samples, units, times) and what ``estimator`` takes as y: labels or numbers, one a sample."""
+        return self._fit(X, y)
+
+    def _fit(self, X: Any, y: Any, ready: Stack | None = None) -> Any:
         x = self._check(X, reset=True)
         n, p, times = x.shape
         self.n_problems_ = times
         self.features_ = Labels.of(X if isinstance(X, xr.DataArray) else x, "unit")
         self.times_ = _times(X)
 
-        def problems(some: slice) -> np.ndarray:
-            # One contiguous block of samples x units a time: the cheapest copy that lets a time be factorised.
-            return np.array(x[:, :, some].transpose(2, 0, 1), order="C").transpose(0, 2, 1)
-
         def pick(t: int) -> Any:
             return X.isel(time=t) if isinstance(X, xr.DataArray) else np.ascontiguousarray(x[:, :, t])
 
         def together(asked: Recipe, targets: Targets) -> Stack:
-            return solve(asked, problems, (times, p, n), targets, X, y)
+            return solve(asked, _blocks(x), (times, p, n), targets, X, y) if ready is None else ready
 
         self._learn(X, y, n, together, pick, f"fitting {times} times")
         return self
+
+    def _share(self, asked: Recipe, checked: Targets, X: Any, tests: list[np.ndarray]) -> list[Stack]:
+        x = epochs(X, type(self).__name__)
+        n, p, times = x.shape
+        return solve_folds(asked, _blocks(x), (times, p, n), checked, tests)
 
     def predict(self, X: Any) -> Any:
         """Labels or numbers: (samples, times), or (samples, targets, times) for several targets."""
@@ -288,6 +292,16 @@ def epochs(X: Any, who: str) -> np.ndarray:
     if not _inputs.is_finite(x):
         check_finite(X if isinstance(X, xr.DataArray) else x, "X")
     return x
+
+
+def _blocks(x: np.ndarray) -> Any:
+    """(samples, units, times) as slice of times -> (times, units, samples), a copy."""
+
+    def problems(some: slice) -> np.ndarray:
+        # One contiguous block of samples x units a time: the cheapest copy that lets a time be factorised.
+        return np.array(x[:, :, some].transpose(2, 0, 1), order="C").transpose(0, 2, 1)
+
+    return problems
 
 
 def _times(X: Any) -> np.ndarray | None:

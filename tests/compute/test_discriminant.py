@@ -8,7 +8,7 @@ import torch
 from references.linear import slow_lda
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
-from neurodecode.compute.discriminant import fit, permuted_decisions
+from neurodecode.compute.discriminant import fit, fit_folds, permuted_decisions
 
 AMOUNTS = [None, 0.0, 0.3, 1.0, "auto"]
 
@@ -103,3 +103,19 @@ class TestLabellings:
         told[:, 3] += 1e-9 * rng.normal(size=20)
         _, sound = permuted_decisions(torch.from_numpy(told), torch.from_numpy(labels[2:]), torch.from_numpy(told), 0.0)
         assert sound.tolist() == [False]
+
+
+@pytest.mark.parametrize("samples_last", [True, False])
+@pytest.mark.parametrize("classes", [2, 3])
+@pytest.mark.parametrize("amount", [None, 0.0, 0.3])
+def test_folds_that_share_sums_equal_one_fit_each(amount, classes, samples_last):
+    x, codes = problems(classes, n=53)
+    tests = [torch.from_numpy(part) for part in np.array_split(np.random.default_rng(4).permutation(50), 4)]
+    given = torch.from_numpy(x.copy()) if samples_last else torch.from_numpy(np.array(x.transpose(0, 2, 1))).mT
+    found = fit_folds(given, torch.from_numpy(codes), classes, tests, amount)
+    for test, one in zip(tests, found):
+        train = np.setdiff1d(np.arange(53), test)
+        alone = fit(torch.from_numpy(x[:, :, train]), torch.from_numpy(codes[train]), classes, amount)
+        np.testing.assert_allclose(one.coef, alone.coef, rtol=1e-8, atol=1e-10)
+        np.testing.assert_allclose(one.intercept, alone.intercept, rtol=1e-8, atol=1e-8)
+        assert one.sound.all()

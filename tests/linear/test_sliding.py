@@ -319,3 +319,41 @@ def test_sliding_is_tested_at_the_times_of_fit():
         model.predict(X[:, :, :4])
     with pytest.raises(TimingError, match=r"time 0 of X is 1 s, at fit it was 0 s.*Generalizing"):
         model.predict(X.assign_coords(time=X["time"] + 1.0))
+
+
+class TestFolds:
+    """Cross-validation lets folds share their sums; the numbers are those of a fit for each fold."""
+
+    @pytest.mark.parametrize("kind", KINDS)
+    @pytest.mark.parametrize("classes", ["ab", "abc"])
+    @pytest.mark.parametrize("score", ["accuracy", "auc"])
+    def test_equal_a_fit_for_each(self, kind, classes, score):
+        x, y = recording(n=60, classes=classes)
+        folds = StratifiedKFold(4, shuffle=True, random_state=0)
+        fast, slow = (
+            cross_validate(kind(one("lda", shrinkage=0.1)), x, y, folds, score=score, permutations=19, random_state=1)
+            for one in (LinearClassifier, SlowLDA)
+        )
+        for name in ("score_fold", "null", "p"):
+            np.testing.assert_allclose(fast[name], slow[name], atol=1e-12)
+
+    def test_a_dead_channel_goes_to_the_estimator_in_every_fold(self):
+        x, y = recording(n=60)
+        x[:, 2, 1] = 3.0
+        folds = list(StratifiedKFold(4).split(x[:, :, 0], y))
+        fitted = Sliding(LinearClassifier("lda", shrinkage=0.0)).fit_folds(x, y, folds)
+        for (train, test), one in zip(folds, fitted):
+            assert list(one.estimators_) == [1]
+            alone = Sliding(SlowLDA("lda", shrinkage=0.0)).fit(x[train], y[train])
+            np.testing.assert_allclose(one.decision_function(x[test]), alone.decision_function(x[test]), atol=1e-8)
+
+    def test_only_where_they_can(self):
+        x, y = recording(n=40)
+        folds = list(StratifiedKFold(4).split(x[:, :, 0], y))
+        lda = LinearClassifier("lda", shrinkage=0.1)
+        assert Sliding(lda).fit_folds(x, y, folds) is not None
+        assert Sliding(LinearClassifier("lda", shrinkage="auto")).fit_folds(x, y, folds) is None
+        assert Sliding(LinearClassifier()).fit_folds(x, y, folds) is None
+        assert Sliding(Ridge(alphas=1.0)).fit_folds(x, np.arange(40.0), folds) is None
+        assert Sliding(lda).fit_folds(x, y, [(train[:-1], test) for train, test in folds]) is None
+        assert Sliding(lda).fit_folds(x, y, [*folds, folds[0]]) is None
