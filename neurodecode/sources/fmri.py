@@ -282,7 +282,10 @@ def _geometry(attrs: Sequence[Mapping[str, Any]], like: Any) -> tuple[Any, tuple
     if isinstance(like, (str, Path)) or hasattr(like, "affine"):
         image = load_image(like, "like")
         return image.affine, tuple(image.shape[:3])
-    raise AlignmentError("no affine and shape in attrs; pass like=, the recording or an image of its grid.")
+    raise AlignmentError(
+        "no affine and shape in attrs. Give the whole result, to_image(result, variable='score'), or pass like=: the "
+        "recording or an image of its grid."
+    )
 
 
 def _storable(array: np.ndarray, fill: float) -> np.ndarray:

@@ -58,7 +58,10 @@ def test_a_data_card_is_laid_out():
 
 def test_markdown_that_is_odd_does_not_fail():
     for source in ("", "   ", "|", "| a |\n|", "```", "#", "- ", "* * *", "**", "1.", "\r\n\r\n- a\r\n- b"):
-        Tags(markdown(source))
+        found = Tags(markdown(source))
+        assert "script" not in found.tags
+        for word in ("a", "b"):
+            assert word not in source.split() or word in " ".join(found.words).split(), source
 
 
 def test_tables_can_be_sorted_by_what_they_mean_and_fold_when_long():

@@ -320,6 +320,8 @@ def test_the_character_model_equals_its_description(tmp_path):
 def test_the_denoiser_takes_one_step_or_one_for_each(tmp_path):
     torch.manual_seed(0)
     model = DigitDenoiser().eval()
+    with pytest.raises(ValueError, match=r"\(2, 3, 28, 28\).*\(n, 1, 28, 28\)"):
+        model(torch.zeros(2, 3, 28, 28), 1)
     stored = {"alpha_t": model.alpha_bar, "beta_t": model.beta}
     for name, value in model.state_dict().items():
         if name in ("alpha_bar", "beta"):

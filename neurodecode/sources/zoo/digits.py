@@ -59,6 +59,8 @@ class DigitDenoiser(nn.Module):
 
     def forward(self, x: Tensor, i: Tensor | int) -> Tensor:
         """Noisy pictures (n, 1, 28, 28) around -0.5..0.5 at step i (1..1000, one or (n,)) to the predicted noise."""
+        if x.ndim != 4 or x.shape[1:] != (1, SIDE, SIDE):
+            raise ValueError(f"pictures of shape {tuple(x.shape)} came; this network takes (n, 1, {SIDE}, {SIDE})")
         step = torch.as_tensor(i, device=x.device).expand(len(x))
         phase = (step.to(x.dtype) / 1000)[:, None] * self.frequencies
         time = self.time_embed(torch.cat((phase.sin(), phase.cos() - 1), -1))[:, :, None, None]
