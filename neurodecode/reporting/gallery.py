@@ -75,9 +75,7 @@ def areas_caption(nodes: Nodes, attrs: Mapping[str, Any]) -> str:
     found = [area for rows in series.values() for area in rows if area is not None]
     if any(area.n_units > 1 for area in found):
         said[0] = said[0][:-1] + f"; an area is the mean over its {many}."
-    over = list(dict.fromkeys(area.over for area in found if np.isfinite(area.low)))
-    for what in over:
-        n = max(len(area.repeats) for area in found if area.over == what)
+    for what, n in plots.repeats_of(found).items():
         shared = ", which share training samples, so it is a guide" if what == "folds" else ""
         said.append(f"Line: 95 % interval from the spread over {n} {what}{shared}.")
     if any(np.isfinite(area.null_low) for area in found):

@@ -195,6 +195,22 @@ def _limit(ax: Any, series: Series, nodes: list[xr.Dataset]) -> None:
         ax.set_xlim(min(ends) - pad, max(ends) + pad)
 
 
+def repeats_of(found: list[Area]) -> dict[str, str]:
+    """How many folds or subjects the intervals are over, in words: ``9``, or ``3 to 9`` where rows differ.
+
+    Examples
+    --------
+    >>> rows = [Area("a", 1, 0, 0.5, 0.4, 0.6, "folds", np.ones(n)) for n in (9, 3)]
+    >>> repeats_of(rows)
+    {'folds': '3 to 9'}
+    """
+    counts: dict[str, set[int]] = {}
+    for area in found:
+        if np.isfinite(area.low):
+            counts.setdefault(area.over, set()).add(len(area.repeats))
+    return {what: str(min(n)) if len(n) == 1 else f"{min(n)} to {max(n)}" for what, n in counts.items()}
+
+
 def _keys(series: Series, shown: dict[str, tuple[str, str]], theme: Theme) -> list[Any]:
     """What the marks mean: only of what is in the picture."""
     patch = require("matplotlib.patches", purpose=PURPOSE).Patch
@@ -203,7 +219,7 @@ def _keys(series: Series, shown: dict[str, tuple[str, str]], theme: Theme) -> li
     keys = [
         line([], [], marker=marker, ls="", color=colour, ms=6, label=name) for name, (colour, marker) in shown.items()
     ]
-    for what, n in {area.over: len(area.repeats) for area in found if np.isfinite(area.low)}.items():
+    for what, n in repeats_of(found).items():
         keys.append(line([], [], color=theme.muted, lw=2.6, label=f"95 % over {n} {what}"))
     if any(np.isfinite(area.ceiling) for area in found):
         keys.append(patch(color=theme.ceiling, lw=0, label="noise ceiling"))
