@@ -57,6 +57,7 @@ def guarded(command: Callable[..., None]) -> Callable[..., None]:
             text = str(error) or type(error).__name__
             if not type(error).__module__.startswith("neurodecode") and not isinstance(error, OSError | ValueError):
                 text = f"{type(error).__name__}: {text} (--debug shows where)"
+            text = " ".join([text, *getattr(error, "__notes__", [])])
             print(f"neurodecode: {text}", file=sys.stderr)
             raise SystemExit(1) from None
 

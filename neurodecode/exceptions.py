@@ -56,6 +56,10 @@ class ResumeError(NeurodecodeError, OSError):
     """A half-finished result belongs to another job and cannot be continued."""
 
 
+class ClusterError(NeurodecodeError, OSError):
+    """The cluster that a job runs on has no workers, lost its scheduler, or is not what it has to be."""
+
+
 class MissingExtraError(NeurodecodeError, ImportError):
     """An optional package is needed for this and is not installed."""
 

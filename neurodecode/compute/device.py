@@ -54,6 +54,32 @@ def resolve(device: str | torch.device | None = None, like: torch.Tensor | None 
 
 
 @contextmanager
+def threads(count: int) -> Iterator[None]:
+    """Run the block with ``count`` threads in PyTorch and in every BLAS; restored afterwards.
+
+    Examples
+    --------
+    >>> before = torch.get_num_threads()
+    >>> with threads(1):
+    ...     torch.get_num_threads()
+    1
+    >>> torch.get_num_threads() == before
+    True
+    """
+    from threadpoolctl import threadpool_limits
+
+    if count < 1:
+        raise ValueError(f"{count} threads were asked for; at least 1 is needed")
+    before = torch.get_num_threads()
+    with threadpool_limits(limits=count):
+        torch.set_num_threads(count)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before)
+
+
+@contextmanager
 def single_thread() -> Iterator[None]:
     """Run the block with one thread in PyTorch and in every BLAS, so that sums have one order; restored afterwards.
 
@@ -66,12 +92,5 @@ def single_thread() -> Iterator[None]:
     >>> torch.get_num_threads() == before
     True
     """
-    from threadpoolctl import threadpool_limits
-
-    before = torch.get_num_threads()
-    with threadpool_limits(limits=1):
-        torch.set_num_threads(1)
-        try:
-            yield
-        finally:
-            torch.set_num_threads(before)
+    with threads(1):
+        yield

@@ -22,6 +22,7 @@ __getattr__, __dir__, __all__ = _lazy(
         "product_measure": "partition",
         "group": "inference",
         "paired_difference": "inference",
+        "per_subject": "subjects",
         "check_result": "result",
         "figure": "result",
         "study_tree": "result",
