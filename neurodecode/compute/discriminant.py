@@ -16,9 +16,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from scipy.linalg.lapack import dpotrf
 from torch import Tensor
 
+ONE_BY_ONE = 48  # from this order on LAPACK called once a matrix is faster than in a batch
 SOUND = 1e-6  # a pivot below this share of its variance: the caller should look at the problem alone
 
 
@@ -105,34 +108,60 @@ def fit_folds(
     for test in tests:
         never[test] = False
         held = _samples(x, test)
-        products.append(torch.bmm(held, held.mT).double())
+        products.append(_products(held))
         sums.append((held @ member[test]).double())
-    product, every = products[0].clone(), sums[0].clone()
-    for one, other in zip(products[1:], sums[1:]):
-        product += one
-        every += other
+    product = torch.stack(products).sum(0) if len(products) > 1 else products[0].clone()
+    every = torch.stack(sums).sum(0)
     if bool(never.any()):
         rest = _samples(x, never.nonzero()[:, 0])
-        product += torch.bmm(rest, rest.mT)
+        product += _products(rest)
         every += rest @ member[never]
-    workspace = torch.empty_like(product)
     counts = member.sum(0).double()
     found = []
     for test, held, held_sums in zip(tests, products, sums):
         left = counts - member[test].sum(0).double()
-        total = every - held_sums
-        size = left.sum()
-        middle = total.sum(2, keepdim=True) / size
-        covariance = torch.sub(product, held, out=workspace).div_(size).baddbmm_(middle, middle.mT, alpha=-1.0)
-        means = total / left
-        within, variance = _within(covariance, means - middle, left / size, float(shrinkage or 0.0))
-        found.append(_solve(within, variance, means + centre.double(), left / size, shrinkage is None, x.dtype))
+        within, variance, means = _left(product, every, held, held_sums, left, float(shrinkage or 0.0))
+        found.append(_solve(within, variance, means + centre.double(), left / left.sum(), shrinkage is None, x.dtype))
     return found
 
 
 def _samples(x: Tensor, places: Tensor) -> Tensor:
-    """Some samples of (problems, features, samples), copied along what lies together in memory."""
+    """Some samples of (problems, features, samples): a view where they follow each other, else a copy along what lies
+    together in memory."""
+    first, count = int(places[0]), len(places)
+    if bool((places == torch.arange(first, first + count)).all()):
+        return x[:, :, first : first + count]
     return x.mT.index_select(1, places).mT if x.stride(1) == 1 else x.index_select(2, places)
+
+
+def _products(x: Tensor) -> Tensor:
+    """X X' of every problem (problems, features, samples), float64; numpy takes half of a product with itself."""
+    if x.device.type != "cpu":
+        return torch.bmm(x, x.mT).double()
+    values = x.numpy()
+    return torch.from_numpy(np.matmul(values, values.transpose(0, 2, 1))).double()
+
+
+def _left(
+    product: Tensor, every: Tensor, held: Tensor, held_sums: Tensor, left: Tensor, shrinkage: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Covariance within classes, total variance and class means of the samples that are not held out.
+
+    With S the sums of the classes, n_k their counts: n C = X X' - sum over k of S_k S_k' / n_k. ``held`` is changed.
+    """
+    size = float(left.sum())
+    sums = every - held_sums
+    means = sums / left
+    within = torch.sub(product, held, out=held)
+    diagonal = torch.diagonal(within, dim1=1, dim2=2)
+    total = diagonal / size - (sums.sum(2) / size).square()
+    scaled = sums / left.sqrt()
+    trace = (diagonal.sum(1) - scaled.square().sum((1, 2))) / size
+    share = (1.0 - shrinkage) / size
+    within.baddbmm_(scaled, scaled.mT, beta=share, alpha=-share)
+    if shrinkage:
+        diagonal += (trace * (shrinkage / within.shape[1]))[:, None]
+    return within, total, means
 
 
 def _shrunk(x: Tensor, means: Tensor, priors: Tensor, shrinkage: float) -> tuple[Tensor, Tensor]:
@@ -183,25 +212,41 @@ def _ledoit_wolf(x: Tensor, means: Tensor, codes: Tensor, counts: Tensor) -> Ten
 def _solve(
     covariance: Tensor, total: Tensor | None, means: Tensor, priors: Tensor, centred: bool, dtype: torch.dtype
 ) -> Discriminants:
-    """Weights from covariances (problems, p, p) and means (problems, p, classes)."""
-    factor, info = torch.linalg.cholesky_ex(covariance)
-    variance = torch.diagonal(covariance, dim1=1, dim2=2)
+    """Weights from covariances (problems, p, p), which are changed, and means (problems, p, classes)."""
+    variance = torch.diagonal(covariance, dim1=1, dim2=2).clone()
+    factor, failed = _cholesky(covariance)
     total = variance if total is None else total
     pivots = torch.diagonal(factor, dim1=1, dim2=2).square() / variance
     rounding = 64.0 * torch.finfo(dtype).eps * means.abs().amax(2)
     large = (variance > rounding.square()) & (variance > SOUND * total)
-    sound = (info == 0) & ((pivots > SOUND) & large).all(1)
+    sound = ~failed & ((pivots > SOUND) & large).all(1)
     if not bool(sound.all()):
         factor[~sound] = torch.eye(factor.shape[1], dtype=factor.dtype, device=factor.device)
     if len(priors) == 2:
-        coef = torch.cholesky_solve(means[:, :, 1:] - means[:, :, :1], factor)[:, :, 0]
+        coef = _divided(means[:, :, 1:] - means[:, :, :1], factor)[:, :, 0]
         bias = -0.5 * (means.sum(2) * coef).sum(1) + torch.log(priors[1] / priors[0])
         return Discriminants(coef[:, None].to(dtype), bias[:, None].to(dtype), sound)
     middle = (means @ priors)[:, :, None] if centred else torch.zeros_like(means[:, :, :1])
     apart = means - middle
-    weights = torch.cholesky_solve(apart, factor)
+    weights = _divided(apart, factor)
     bias = -0.5 * (apart * weights).sum(1) + torch.log(priors) - (middle * weights).sum(1)
     return Discriminants(weights.mT.contiguous().to(dtype), bias.to(dtype), sound)
+
+
+def _cholesky(matrices: Tensor) -> tuple[Tensor, Tensor]:
+    """Lower factors of positive matrices, which are changed (above the diagonal is rubbish), and which have none."""
+    if matrices.device.type != "cpu" or matrices.shape[1] < ONE_BY_ONE or not matrices.is_contiguous():
+        factor, info = torch.linalg.cholesky_ex(matrices)
+        return factor, info != 0
+    # Read by columns, the upper triangle of a symmetric matrix is the lower one, which LAPACK overwrites.
+    failed = [dpotrf(one.T, lower=1, clean=0, overwrite_a=1)[1] != 0 for one in matrices.numpy()]
+    return matrices.mT, torch.tensor(failed)
+
+
+def _divided(right: Tensor, factor: Tensor) -> Tensor:
+    """(L L')^-1 R of every problem, from what stands on and below the diagonal of L."""
+    half = torch.linalg.solve_triangular(factor, right, upper=False)
+    return torch.linalg.solve_triangular(factor.mT, half, upper=True)
 
 
 def permuted_decisions(

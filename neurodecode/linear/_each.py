@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from copy import copy
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -42,46 +44,58 @@ class _Each(MetaEstimatorMixin, BaseEstimator):
         tags.target_tags = inner.target_tags
         return tags
 
-    def _fit(self, X: Any, y: Any, ready: Stack | None = None) -> Any:
-        """Fit, or take over what is ready."""
-        raise AttributeError(f"{type(self).__name__} says how it is fitted.")
+    def _begin(self, X: Any) -> np.ndarray:
+        """Check X, keep what ``predict`` compares with, and return the values."""
+        raise AttributeError(f"{type(self).__name__} says what it takes.")
 
-    def _share(self, asked: Recipe, checked: Targets, X: Any, tests: list[np.ndarray]) -> list[Stack]:
-        """One stack a fold."""
+    def _solved(self, asked: Recipe, checked: Targets, x: np.ndarray, X: Any, y: Any) -> Stack:
+        """All problems that have a closed form."""
+        raise AttributeError(f"{type(self).__name__} says what its problems are.")
+
+    def _shared(self, asked: Recipe, checked: Targets, x: np.ndarray, tests: list[np.ndarray]) -> list[Stack]:
+        """The same for all samples but those of each fold."""
         raise AttributeError(f"{type(self).__name__} says how folds share.")
 
-    def _learn(self, X: Any, y: Any, n: int, together: Any, pick: Any, what: str) -> None:
-        """Fit every problem.
+    def _pick(self, X: Any, number: int) -> Any:
+        """Samples x features of one problem, as the estimator alone would be given them."""
+        raise AttributeError(f"{type(self).__name__} says what its problems are.")
 
-        ``together``: (recipe, targets) -> Stack; ``pick``: number -> samples x features of one problem, as the
-        estimator alone would be given them; ``n`` samples.
-        """
+    def _learn(self, X: Any, y: Any, x: np.ndarray) -> Any:
+        """Fit every problem: at once where there is a closed form, the others one by one."""
         who = type(self).__name__
         if y is None:
             raise ValueError(f"{who} requires y to be passed, but the target y is None.")
         check_same_samples(X, y)
         asked = recipe(self.estimator)
+        ready = None
+        if asked is not None:
+            ready = self._solved(asked, targets(asked, y, len(x), who), x, X, y)
+        return self._finish(ready, y, lambda: X)
+
+    def _finish(self, ready: Stack | None, y: Any, source: Callable[[], Any]) -> Any:
+        """Take over what was solved at once, and fit the others to ``source()``."""
         self.classes_ = np.empty(0)
         self.one_target_ = np.ndim(y) < 2
         self.targets_ = Labels.of(y, "unit") if np.ndim(y) > 1 else None
         self.target_name_ = y.name if isinstance(y, xr.DataArray) else None
-        self.stack_, self.estimators_ = None, {}
+        self.stack_, self.estimators_ = ready, {}
         alone: Any = range(self.n_problems_)
-        if asked is not None:
-            self.stack_ = together(asked, targets(asked, y, n, who))
-            alone = np.flatnonzero(~self.stack_.sound).tolist()
-            if self.stack_.classes is not None:
-                self.classes_ = self.stack_.classes
+        if ready is not None:
+            alone = np.flatnonzero(~ready.sound).tolist()
+            if ready.classes is not None:
+                self.classes_ = ready.classes
         if len(alone):
+            X = source()
             with warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always")
-                for j in progress(alone, f"{what}: {len(alone)} fits", total=len(alone)):
-                    self.estimators_[int(j)] = clone(self.estimator).fit(pick(int(j)), y)
+                for j in progress(alone, f"{type(self).__name__}: {len(alone)} fits", total=len(alone)):
+                    self.estimators_[int(j)] = clone(self.estimator).fit(self._pick(X, int(j)), y)
             said_once(caught)
             if is_classifier(self.estimator):
                 self.classes_ = np.asarray(next(iter(self.estimators_.values())).classes_)
         if not is_classifier(self.estimator):
             del self.classes_
+        return self
 
     def fit_folds(self, X: Any, y: Any, folds: list[tuple[np.ndarray, np.ndarray]]) -> list[Any] | None:
         """Fitted clones, one for each (train, test), from sums that the folds share; None where they cannot share them.
@@ -95,8 +109,12 @@ class _Each(MetaEstimatorMixin, BaseEstimator):
         checked = targets(asked, y, X.shape[0], type(self).__name__)
         if not sharable(asked, checked, folds):
             return None
-        stacks = self._share(asked, checked, X, [test for _, test in folds])
-        return [clone(self)._fit(_take(X, train), _take(y, train), ready) for (train, _), ready in zip(folds, stacks)]
+        frame = clone(self)
+        stacks = frame._shared(asked, checked, frame._begin(X), [test for _, test in folds])
+        return [
+            copy(frame)._finish(ready, _take(y, train), partial(_take, X, train))
+            for (train, _), ready in zip(folds, stacks)
+        ]
 
     @property
     def closed_form_(self) -> np.ndarray:

@@ -28,6 +28,7 @@ from .correlation import CorrelationClassifier
 from .ridge import Ridge, _folds, _penalties, _warn_edges
 
 BYTES = 64 << 20  # what the features of the problems that are solved at once may take
+BYTES_SHARED = 8 << 20  # the same with the products of all folds, which are passed over again and again: a cache
 
 
 @dataclass(frozen=True)
@@ -148,13 +149,24 @@ def solve(asked: Recipe, problems: Any, shape: tuple[int, int, int], y: Targets,
     return Stack(coef, intercept, sound, y.classes, type(asked.final) is CorrelationClassifier)
 
 
+def fold_order(tests: list[np.ndarray], n: int) -> np.ndarray:
+    """Positions of all samples: those of each fold together, then the ones that are never tested."""
+    tested = np.concatenate(tests)
+    return np.concatenate([tested, np.setdiff1d(np.arange(n), tested)])
+
+
 def solve_folds(asked: Recipe, problems: Any, shape: tuple[int, int, int], y: Targets, tests: list[Any]) -> list[Stack]:
-    """Solve a stack of discriminants for every fold: fitted to all samples but ``tests``. See :func:`sharable`."""
+    """Solve a stack of discriminants for every fold: fitted to all samples but ``tests``. See :func:`sharable`.
+
+    ``problems`` has its samples in the order of :func:`fold_order`.
+    """
     assert y.classes is not None
     b, p, n = shape
-    codes, held = torch.from_numpy(y.values), [torch.from_numpy(np.asarray(test)) for test in tests]
+    codes = torch.from_numpy(y.values[fold_order(tests, n)])
+    ends = np.cumsum([len(test) for test in tests])
+    held = [torch.arange(end - len(test), end) for test, end in zip(tests, ends.tolist())]
     found: list[list[tuple[np.ndarray, ...]]] = [[] for _ in tests]
-    for some in batches(b, max(1, BYTES // max(1, 8 * p * max(n, p * (len(tests) + 1))))):
+    for some in batches(b, max(1, BYTES_SHARED // (8 * p * (n + p * (len(tests) + 1))))):
         x = torch.from_numpy(problems(some))
         solved = discriminant.fit_folds(x, codes, len(y.classes), held, asked.shrinkage)
         for parts, one in zip(found, solved):

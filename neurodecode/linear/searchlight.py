@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 from scipy import sparse
 from scipy.spatial import cKDTree
-from sklearn.base import clone, is_classifier
+from sklearn.base import is_classifier
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
@@ -18,7 +18,7 @@ from ..exceptions import AlignmentError, DegenerateDataError
 from ..representation import Labels, check_same_units, labelled
 from . import _inputs
 from ._each import _Each, chances, has, outputs_second
-from ._stacks import Recipe, Stack, Targets, solve, solve_folds
+from ._stacks import Recipe, Stack, Targets, fold_order, solve, solve_folds
 
 POSITION = ("x", "y", "z")
 
@@ -84,36 +84,38 @@ class Searchlight(_Each):
 
     def fit(self, X: Any, y: Any) -> Searchlight:
         """Learn from (samples, units) and labels or numbers, one a sample."""
-        return self._fit(X, y)
-
-    def _fit(self, X: Any, y: Any, ready: Stack | None = None) -> Searchlight:
-        x = _inputs.features(self, X, samples=1)
-        n, p = x.shape
-        self.n_problems_ = p
-        self.features_ = Labels.of(X if isinstance(X, xr.DataArray) else x, "unit")
-        self.members_ = self._members(X, p)
+        x = self._begin(X)
         if np.ndim(y) > 1 and np.shape(y)[1] > 1:
             raise ValueError(f"y has shape {np.shape(y)}; Searchlight predicts one target. Take one at a time.")
         flat = y.isel(unit=0, drop=True) if isinstance(y, xr.DataArray) and y.ndim > 1 else y
         flat = np.ravel(flat) if np.ndim(flat) > 1 else flat
+        return self._learn(X, flat, x)
 
-        def pick(c: int) -> Any:
-            members = self._of(c)
-            return X.isel(unit=members) if isinstance(X, xr.DataArray) else x[:, members]
+    def _begin(self, X: Any) -> np.ndarray:
+        x = _inputs.features(self, X, samples=1)
+        self.n_problems_ = x.shape[1]
+        self.features_ = Labels.of(X if isinstance(X, xr.DataArray) else x, "unit")
+        self.members_ = self._members(X, x.shape[1])
+        return x
 
-        def together(asked: Recipe, targets: Targets) -> Stack:
-            return _solve(asked, targets, self.members_, x, X, flat) if ready is None else ready
-
-        self._learn(X, flat, n, together, pick, f"fitting {p:,} neighbourhoods")
-        return self
-
-    def _share(self, asked: Recipe, checked: Targets, X: Any, tests: list[np.ndarray]) -> list[Stack]:
-        x = _inputs.features(clone(self), X, samples=1)
-        inside = self._members(X, x.shape[1])
+    def _solved(self, asked: Recipe, checked: Targets, x: np.ndarray, X: Any, y: Any) -> Stack:
+        """Every neighbourhood, those of one size at once."""
         rows = np.ascontiguousarray(x.T)
+        parts = [(bucket, solve(asked, _gather(rows, bucket), (*bucket.members.shape, len(x)), checked, X, y))
+                 for bucket in _buckets(self.members_)]  # fmt: skip
+        return _joined(parts, self.members_)
+
+    def _shared(self, asked: Recipe, checked: Targets, x: np.ndarray, tests: list[np.ndarray]) -> list[Stack]:
+        rows = np.ascontiguousarray(x[fold_order(tests, len(x))].T)
         parts = [(bucket, solve_folds(asked, _gather(rows, bucket), (*bucket.members.shape, len(x)), checked, tests))
-                 for bucket in _buckets(inside)]  # fmt: skip
-        return [_joined([(bucket, found[fold]) for bucket, found in parts], inside) for fold in range(len(tests))]
+                 for bucket in _buckets(self.members_)]  # fmt: skip
+        return [
+            _joined([(bucket, found[fold]) for bucket, found in parts], self.members_) for fold in range(len(tests))
+        ]
+
+    def _pick(self, X: Any, number: int) -> Any:
+        members = self._of(number)
+        return X.isel(unit=members) if isinstance(X, xr.DataArray) else np.asarray(X)[:, members]
 
     def predict(self, X: Any) -> Any:
         """Labels or numbers of every neighbourhood: (samples, units), a column stands for the centre."""
@@ -224,14 +226,6 @@ def _buckets(inside: Any) -> Iterator[_Bucket]:
         centres = np.flatnonzero(sizes == size)
         places = inside.indptr[centres][:, None] + np.arange(size)
         yield _Bucket(centres, inside.indices[places], places)
-
-
-def _solve(asked: Recipe, targets: Targets, inside: Any, x: np.ndarray, X: Any, y: Any) -> Stack:
-    """Every neighbourhood, those of one size at once."""
-    rows = np.ascontiguousarray(x.T)
-    parts = [(bucket, solve(asked, _gather(rows, bucket), (*bucket.members.shape, len(x)), targets, X, y))
-             for bucket in _buckets(inside)]  # fmt: skip
-    return _joined(parts, inside)
 
 
 def _gather(rows: np.ndarray, bucket: _Bucket) -> Any:

@@ -14,7 +14,7 @@ from ..exceptions import AlignmentError, DegenerateDataError, TimingError
 from ..representation import Labels, check_finite, check_same_units, labelled, plain
 from . import _inputs
 from ._each import _Each, chances, has, outputs_second
-from ._stacks import Recipe, Stack, Targets, solve, solve_folds
+from ._stacks import Recipe, Stack, Targets, fold_order, solve, solve_folds
 
 
 class Sliding(_Each):
@@ -68,28 +68,25 @@ class Sliding(_Each):
 
     def fit(self, X: Any, y: Any) -> Any:
         """Learn from (samples, units, times) and what ``estimator`` takes as y: labels or numbers, one a sample."""
-        return self._fit(X, y)
+        return self._learn(X, y, self._begin(X))
 
-    def _fit(self, X: Any, y: Any, ready: Stack | None = None) -> Any:
+    def _begin(self, X: Any) -> np.ndarray:
         x = self._check(X, reset=True)
-        n, p, times = x.shape
-        self.n_problems_ = times
+        self.n_problems_ = x.shape[2]
         self.features_ = Labels.of(X if isinstance(X, xr.DataArray) else x, "unit")
         self.times_ = _times(X)
+        return x
 
-        def pick(t: int) -> Any:
-            return X.isel(time=t) if isinstance(X, xr.DataArray) else np.ascontiguousarray(x[:, :, t])
+    def _solved(self, asked: Recipe, checked: Targets, x: np.ndarray, X: Any, y: Any) -> Stack:
+        return solve(asked, _blocks(x), x.shape[::-1], checked, X, y)
 
-        def together(asked: Recipe, targets: Targets) -> Stack:
-            return solve(asked, _blocks(x), (times, p, n), targets, X, y) if ready is None else ready
+    def _shared(self, asked: Recipe, checked: Targets, x: np.ndarray, tests: list[np.ndarray]) -> list[Stack]:
+        return solve_folds(asked, _blocks(x[fold_order(tests, len(x))]), x.shape[::-1], checked, tests)
 
-        self._learn(X, y, n, together, pick, f"fitting {times} times")
-        return self
-
-    def _share(self, asked: Recipe, checked: Targets, X: Any, tests: list[np.ndarray]) -> list[Stack]:
-        x = epochs(X, type(self).__name__)
-        n, p, times = x.shape
-        return solve_folds(asked, _blocks(x), (times, p, n), checked, tests)
+    def _pick(self, X: Any, number: int) -> Any:
+        if isinstance(X, xr.DataArray):
+            return X.isel(time=number)
+        return np.ascontiguousarray(np.asarray(X)[:, :, number])
 
     def predict(self, X: Any) -> Any:
         """Labels or numbers: (samples, times), or (samples, targets, times) for several targets."""
