@@ -9,6 +9,16 @@ from ._names import lazy as _lazy
 
 __version__ = "0.1.0"
 
-_rooms = ("representation", "compute", "sources", "linear", "evaluation", "reporting", "exceptions", "studies")
+_rooms = (
+    "representation",
+    "compute",
+    "sources",
+    "linear",
+    "connectivity",
+    "evaluation",
+    "reporting",
+    "exceptions",
+    "studies",
+)
 __getattr__, __dir__, _public = _lazy(__name__, {room: room for room in _rooms})
 __all__ = ["__version__", *_public]

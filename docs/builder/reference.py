@@ -13,7 +13,17 @@ from typing import Any
 
 from .markdown import code_block, render, slug
 
-ROOMS = ("representation", "sources", "linear", "evaluation", "reporting", "studies", "compute", "exceptions")
+ROOMS = (
+    "representation",
+    "sources",
+    "linear",
+    "connectivity",
+    "evaluation",
+    "reporting",
+    "studies",
+    "compute",
+    "exceptions",
+)
 LISTS = ("Parameters", "Attributes", "Returns", "Yields", "Raises", "Warns")
 TEXTS = ("Notes", "References", "Examples", "See Also")
 

@@ -117,13 +117,24 @@ def rows() -> dict[str, str]:
     return {title: re.findall(r"^```python\n(.*?)^```", body, re.MULTILINE | re.DOTALL)[0] for title, body in found}
 
 
+def resting(as_representation):
+    """Series of four regions in twelve people of two sites, and their ages."""
+    rng, names = np.random.default_rng(8), [f"person{number}" for number in range(12)]
+    sites = np.repeat(["here", "there"], 6)
+    series = [as_representation(rng.normal(size=(30, 4)), stimulus=["rest"] * 30, kind="fmri",
+                                sample={"subject": [name] * 30, "site": [site] * 30})
+              for name, site in zip(names, sites)]  # fmt: skip
+    age = as_representation(rng.uniform(8, 40, size=(12, 1)), stimulus=names, kind="features", sample={"site": sites})
+    return {"recordings": series, "age": age}
+
+
 @pytest.fixture(scope="module")
 def desk():
     """What a reader of the catalogue has on the desk: a small recording, features, networks, people."""
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    from neurodecode import evaluation, linear, representation
+    from neurodecode import connectivity, evaluation, linear, representation
     from neurodecode.representation import concat, match
     from neurodecode.sources import eeg, fmri, network, simulated, stimuli, zoo
 
@@ -133,7 +144,11 @@ def desk():
     often = simulated.person(world, n_repeats=3, random_state=12, **areas)
     volumes = simulated.person(world, n_repeats=1, n_runs=4, random_state=12, time_series=True, **areas)
     words = world.words()
-    space = {name: getattr(room, name) for room in (evaluation, linear, representation) for name in room.__all__}
+    space = {
+        name: getattr(room, name)
+        for room in (connectivity, evaluation, linear, representation)
+        for name in room.__all__
+    }
     people = {name: simulated.person(world, random_state=seed, n_repeats=1, n_runs=4, subject=name, **areas)
               for seed, name in enumerate(("ann", "bob", "cid", "dan", "eve"))}  # fmt: skip
     features, brain = match(words, once)
@@ -164,6 +179,7 @@ def desk():
             "X": brain.assign_coords(half=("sample", np.tile(["first", "second"], len(brain) // 2)))
         },
         "Clusters over time": {"decoded": decoded},
+        "Correlations between regions as features of a person": resting(representation.as_representation),
         "Noise ceiling from repeats": {"brain": often, "features": words},
         "Noise ceiling from other people": {"people": together},
         "A group of people": {"people": {name: match(features, one)[1] for name, one in people.items()}},
