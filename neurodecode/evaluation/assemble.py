@@ -104,7 +104,8 @@ def _outcomes(problem: Problem, todo: list[Piece], found: dict[str, dict[str, An
     outcomes = []
     for number in range(len(problem.folds)):
         parts = [found[piece.name] for piece in todo if piece.fold == number]
-        joined = {"prediction": np.concatenate([part["prediction"] for part in parts], axis=1)}
+        first = parts[0]["prediction"]
+        joined = {"prediction": np.concatenate([part["prediction"] for part in parts], axis=1) if parts[1:] else first}
         if "decision" in parts[0]:
             joined["decision"] = parts[0]["decision"]
         outcomes.append(joined)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -132,17 +133,23 @@ def cross_validate(
     problem = Problem(est, data, tuple(folds), row, pool, sets, can_stack(est, data), over, closed)
     seed = _seed(random_state, store, int(permutations) > 0)
     orders, drawn = _permutations(problem, X, Y, blocks, permute, int(permutations), seed)
-    hashes = {"X": digest(X), "Y": digest(Y)}
-    job = _job(problem, hashes, text, seed, orders, by, nan_policy, assume_aligned)
     todo = pieces(problem, orders, target_block)
-    found, resumed = work(problem, todo, job, store, client)
+    folds_hash = _folds_hash(problem)
+    with ThreadPoolExecutor(1) as beside:
+        # Digests of large arrays take as long as fitting them; only a store has to know them before.
+        digests = beside.submit(_digests, X, Y)
+        job: dict[str, Any] = {}
+        if store is not None:
+            job = _job(problem, digests.result(), folds_hash, text, seed, orders, by, nan_policy, assume_aligned)
+        found, resumed = work(problem, todo, job, store, client)
+        hashes = digests.result()
     told = merged([note for one in found.values() for note in one["notes"]])
     for note in [*drawn.pop("notes"), *told]:
         warnings.warn(note, NeurodecodeWarning, stacklevel=2)
         notes.append(note)
     attrs = {
         **drawn, "question": question, "score": row.name, "pool": pool, "estimator": estimator_text(est),
-        "random_state": seed, "splits": text, "folds_hash": job["folds"],
+        "random_state": seed, "splits": text, "folds_hash": folds_hash,
         "assume_aligned": bool(assume_aligned), "allow_overlap": allow_overlap, "leakage": leakage, "hashes": hashes,
         "elapsed_s": float(sum(one["elapsed"] for one in found.values())),
         "notes": notes, "command": command, "data_card": data_card,
@@ -319,18 +326,25 @@ def estimator_text(est: Any) -> str:
     return re.sub(r" at 0x[0-9a-f]+", "", re.sub(r"\s*\n\s*", " ", text))
 
 
+def _digests(X: Any, Y: Any) -> dict[str, str]:
+    return {"X": digest(X), "Y": digest(Y)}
+
+
+def _folds_hash(problem: Problem) -> str:
+    return digest(np.asarray([(fold.name, digest(fold.train), digest(fold.test)) for fold in problem.folds]))
+
+
 def _job(
-    problem: Problem, hashes: dict[str, str], text: str, seed: int | None, orders: np.ndarray | None, by: str | None,
-    nan_policy: str, assume_aligned: bool,
+    problem: Problem, hashes: dict[str, str], folds_hash: str, text: str, seed: int | None, orders: np.ndarray | None,
+    by: str | None, nan_policy: str, assume_aligned: bool,
 ) -> dict[str, Any]:  # fmt: skip
     """What makes this job this one: a store refuses to mix it with another."""
-    places = [(fold.name, digest(fold.train), digest(fold.test)) for fold in problem.folds]
     return {
         "X": hashes["X"],
         "Y": hashes["Y"],
         "estimator": describe(problem.est),
         "splits": text,
-        "folds": digest(np.asarray(places)),
+        "folds": folds_hash,
         "score": describe(problem.score.compute) if problem.score.name not in ("r", "accuracy") else problem.score.name,
         "pool": problem.pool,
         "by": by,
