@@ -17,6 +17,7 @@ _files = (
     "pooling",
     "progress",
     "random",
+    "responses",
     "scores",
 )
 __getattr__, __dir__, __all__ = _lazy(__name__, {name: name for name in _files})

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import gamma
 
-DURATION = 32.0
+from ..compute.responses import DURATION, RESPONSES
 
 
 def hrf(seconds: np.ndarray, peak: float | None = None) -> np.ndarray:
@@ -33,7 +32,7 @@ def hrf(seconds: np.ndarray, peak: float | None = None) -> np.ndarray:
     """
     shift = 0.0 if peak is None else peak - hrf_peak()
     t = np.asarray(seconds, dtype=float)
-    curve = _curve(t - shift) / _curve(np.array(hrf_peak()))
+    curve = RESPONSES["spm"](t - shift) / RESPONSES["spm"](np.array(hrf_peak()))
     return np.where(t >= 0, curve, 0.0)
 
 
@@ -46,11 +45,7 @@ def hrf_peak() -> float:
     True
     """
     grid = np.arange(4.5, 5.5, 0.001)
-    return float(grid[np.argmax(_curve(grid))])
-
-
-def _curve(t: np.ndarray) -> np.ndarray:
-    return np.where((t >= 0) & (t <= DURATION), gamma.pdf(t, 6) - gamma.pdf(t, 16) / 6, 0.0)
+    return float(grid[np.argmax(RESPONSES["spm"](grid))])
 
 
 @dataclass(frozen=True)

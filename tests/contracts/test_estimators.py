@@ -27,6 +27,8 @@ MAKE = {
     "Labelled": lambda cls: cls(StandardScaler()),
     "BandedRidge": lambda cls: cls(by=None, alphas=[0.1, 1.0, 10.0], cv=3, random_state=0),
     "Delays": lambda cls: cls([0.0, 2.0], by=None, tr=2.0),
+    "FIR": lambda cls: cls(0.0, 4.0, by=None, tr=2.0),
+    "HRF": lambda cls: cls(by=None, tr=2.0),
     "KernelRidge": lambda cls: cls(alphas=[0.1, 1.0, 10.0], cv=3),
     "LatentRegression": lambda cls: cls(n_components=1),
     "StackedRegression": lambda cls: cls(by=None, alphas=[0.1, 1.0, 10.0], cv=3),
@@ -50,7 +52,10 @@ NOT_SCIKIT = {**NEEDS_TIME, "Searchlight": "answers for every neighbourhood, sam
 EXPECTED = {
     "CSP": {"check_estimators_dtypes": ZEROS},
     "SPoC": {"check_estimators_dtypes": ZEROS},
-    "Delays": {"check_methods_sample_order_invariance": TIME, "check_methods_subset_invariance": TIME},
+    **{
+        name: {"check_methods_sample_order_invariance": TIME, "check_methods_subset_invariance": TIME}
+        for name in ("Delays", "FIR", "HRF")
+    },
 }
 
 

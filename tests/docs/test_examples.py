@@ -169,9 +169,10 @@ def desk():
                for name, one in zip(people, flicker)}  # fmt: skip
     changes = {
         **dict.fromkeys(("Banded ridge", "Variance partition", "Stacked regression"), spaces),
-        "Finite impulse response encoding": {
-            "features": simulated.at_onsets(words, volumes), "volumes": volumes
-        },
+        **dict.fromkeys(
+            ("Finite impulse response encoding", "Canonical haemodynamic response, with derivatives"),
+            {"features": simulated.at_onsets(words, volumes), "volumes": volumes},
+        ),
         "Network against network": {
             "model": zoo.small_conv(4, random_state=1), "other": zoo.small_conv(4, random_state=2), "pictures": pictures
         },

@@ -51,6 +51,18 @@ def slow_delays(x, steps, runs):
     return out
 
 
+def slow_convolution(x, taps, runs):
+    """out[t, b * p + j] = sum_k taps[b, k] x[t - k, j] over the k that stay within the run of t: sample by sample."""
+    n, p = x.shape
+    out = np.zeros((n, p * len(taps)))
+    for t in range(n):
+        for b, weights in enumerate(taps):
+            for k, weight in enumerate(weights[: t + 1]):
+                if runs[t - k] == runs[t]:
+                    out[t, b * p : (b + 1) * p] += weight * x[t - k]
+    return out
+
+
 def slow_lda(x, y, shrinkage=0.0):
     """Weights (classes, p) and intercepts: S^-1 mu_k and -mu_k' S^-1 mu_k / 2 + log prior.
 
