@@ -1,0 +1,50 @@
+"""The engine of the geometric measures: one small matrix of inner products, and a number made of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..compute.alignment import HELD
+from ..compute.batching import batches
+from .spaces import Space, pair_up
+
+
+@dataclass(frozen=True)
+class Cross:
+    """``finish(left' right, order)``: what a measure of two spaces comes down to.
+
+    ``left`` (n, k) and ``right`` (n, l) are the rows in the coordinates of the measure. ``finish(m, order)`` makes the
+    value (...,) of products m (..., k, l); ``order`` (..., n) says how the rows on the right were exchanged, None that
+    they were not.
+    """
+
+    left: Tensor
+    right: Tensor
+    finish: Callable[[Tensor, Tensor | None], Tensor]
+
+    def value(self) -> float:
+        """The measure of the rows as they stand."""
+        return float(self.finish(self.left.T @ self.right, None))
+
+    def null(self, orders: np.ndarray) -> np.ndarray:
+        """The measure with the rows on the right in each of the orders (draws, n): (draws,)."""
+        n, width = self.right.shape
+        size = max(1, HELD // (width * (n + self.left.shape[1])))
+        places = torch.as_tensor(orders, device=self.right.device)
+        found = [
+            self.finish(self.left.T @ self.right[places[some]], places[some]) for some in batches(len(places), size)
+        ]
+        return torch.cat(found).cpu().numpy()
+
+
+def spaces(X: Any, Y: Any, device: Any = None) -> tuple[Space, Space]:
+    """Both sides of a comparison, matched by label unless they are spaces already."""
+    if isinstance(X, Space) and isinstance(Y, Space):
+        return X, Y
+    return pair_up(X, Y, device)

@@ -1,0 +1,162 @@
+"""Neighbourhoods and distances of stimuli: who is near whom on either side."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .._names import lookup
+from .._optional import require
+from ..compute.random import check_random_state
+from ..exceptions import DegenerateDataError
+from .crossed import spaces
+from .spaces import Space
+
+
+def mutual_knn(
+    X: Any, Y: Any, *, k: int = 10, metric: str = "cosine", score: str = "overlap", device: Any = None
+) -> float:
+    r"""Share of a stimulus' nearest neighbours that are its neighbours on both sides.
+
+        value = (1/n) sum_i |N_X(i) & N_Y(i)| / k        (score="jaccard": over |N_X(i) | N_Y(i)|)
+
+    with N(i) the k nearest other stimuli, by cosine of centred rows or by Euclidean distance.
+
+    - invariant to: rotations and reflections, isotropic scaling, translation; not to invertible linear maps
+    - range: 0 to 1, 1 when identical; unrelated: k / (n - 1) on average (overlap)
+    - few samples: not biased, but the value for unrelated data depends on n: compare at the same n only
+    - cost: n^2 (p + q)
+
+    Parameters
+    ----------
+    X, Y : (n, p) and (n, q). Labelled arrays meet by stimulus, plain ones row by row.
+    k : neighbours, 1 to n - 2.
+    metric : ``"cosine"`` (of rows less their mean) or ``"euclidean"``.
+    score : ``"overlap"`` or ``"jaccard"``.
+    device : torch device; None: the CPU.
+
+    Raises
+    ------
+    AlignmentError : stimuli of one side only, or repeats. DegenerateDataError : not finite, constant, too few for k.
+
+    Source: Huh et al. 2024, ICML, The Platonic representation hypothesis, section 2 and eq. 11.
+
+    Examples
+    --------
+    >>> x = np.random.default_rng(0).normal(size=(20, 3))
+    >>> mutual_knn(x, -2 * x + 1, k=3)
+    1.0
+    """
+    x, y = spaces(X, Y, device)
+    share = lookup(SHARES, score, "score", callables=False)
+    both = (_neighbours(x, k, metric) & _neighbours(y, k, metric)).sum(-1).double()
+    return float(share(both, k).mean())
+
+
+def mutual_knn_null(
+    X: Space, Y: Space, orders: np.ndarray, *, k: int = 10, metric: str = "cosine", score: str = "overlap"
+) -> np.ndarray:
+    """Mutual neighbours with the stimuli of Y in each order."""
+    share = lookup(SHARES, score, "score", callables=False)
+    left, right = _neighbours(X, k, metric), _neighbours(Y, k, metric)
+    found = np.empty(len(orders))
+    for at, order in enumerate(orders):
+        places = torch.as_tensor(order, device=right.device)
+        found[at] = float(share((left & right[places[:, None], places]).sum(-1).double(), k).mean())
+    return found
+
+
+SHARES = {"overlap": lambda both, k: both / k, "jaccard": lambda both, k: both / (2 * k - both)}
+
+
+def _neighbours(side: Space, k: int, metric: str) -> Tensor:
+    """(n, n) booleans: whether the column is among the k nearest of the row."""
+    near = lookup({"cosine": _cosine, "euclidean": _minus_distance}, metric, "metric", callables=False)
+    if not 1 <= k <= side.n - 2:
+        raise DegenerateDataError(
+            f"k={k} neighbours of {side.n} stimuli: expected 1 to {side.n - 2}, or everything is a neighbour. Lower k."
+        )
+
+    def make() -> Tensor:
+        closeness = near(side)
+        closeness.fill_diagonal_(-torch.inf)
+        found = torch.zeros(closeness.shape, dtype=torch.bool, device=closeness.device)
+        return found.scatter_(1, closeness.topk(k, dim=1).indices, True)
+
+    return torch.as_tensor(side.keep(("neighbours", k, metric), make))
+
+
+def _cosine(side: Space) -> Tensor:
+    size = torch.linalg.vector_norm(side.centred, dim=1)
+    if bool((size <= 1e-12 * size.max()).any()):
+        raise DegenerateDataError(
+            f"{side.name}: a stimulus equals the mean of all, so it has no angle to the others; use metric='euclidean'."
+        )
+    rows = side.centred / size[:, None]
+    return rows @ rows.T
+
+
+def _minus_distance(side: Space) -> Tensor:
+    return -torch.cdist(side.centred, side.centred, compute_mode="donot_use_mm_for_euclid_dist")
+
+
+def gw(
+    X: Any, Y: Any, *, metric: str = "euclidean", n_starts: int = 2, random_state: Any = 0, device: Any = None
+) -> float:
+    r"""Gromov-Wasserstein distance: how well the distances within one side fit onto those of the other, labels unseen.
+
+        d^2 = min_T sum_ijkl T_ij T_kl (D_ik - E_jl)^2,  T >= 0, all row and column sums 1 / n
+
+    with D and E the dissimilarities of stimuli on either side, each scaled to a mean square of 1. The labels are not
+    used: it asks whether the geometry alone would tell which stimulus is which. The problem has many local minima; the
+    smallest is taken of descents that begin at the labelled match, at no match, and at ``n_starts`` random ones, so
+    the value is an upper bound.
+
+    - invariant to: rotations and reflections, isotropic scaling, translation; not to invertible linear maps
+    - range: 0 to sqrt 2, 0 when identical; unrelated: no fixed value (it falls with the number of units, since
+      distances become alike): compare with unrelated spaces of the same size
+    - few samples: any two small sets fit well: biased downwards
+    - cost: n^3 a step, tens of steps a start (extra ``transport``)
+
+    Parameters
+    ----------
+    X, Y : (n, p) and (n, q), or dissimilarity matrices. Labelled arrays meet by stimulus, plain ones row by row.
+    metric : of the dissimilarities, as in :func:`rdm`; matrices that are given are taken as they are.
+    n_starts : random starts. random_state : their seed.
+    device : torch device; None: the CPU.
+
+    Raises
+    ------
+    AlignmentError : stimuli of one side only, or repeats. DegenerateDataError : not finite, too few, constant.
+    MissingExtraError : the extra ``transport`` is not installed.
+
+    Source: Peyre, Cuturi and Solomon 2016, ICML, section 2; Kawakita et al. 2024, Scientific Reports 14, for its use.
+
+    Examples
+    --------
+    >>> x = np.random.default_rng(0).normal(size=(12, 3))
+    >>> abs(gw(x, 2 * x[:, ::-1])) < 1e-6
+    True
+    """
+    x, y = spaces(X, Y, device)
+    ot = require("ot", "transport", "Gromov-Wasserstein distance")
+    D, E = _scaled(x.rdm(metric), x), _scaled(y.rdm(metric), y)
+    n = len(D)
+    mass = np.full(n, 1.0 / n)
+    rng = check_random_state(random_state)
+    starts = [np.eye(n) / n, np.outer(mass, mass)]
+    starts += [np.eye(n)[rng.permutation(n)] / n for _ in range(int(n_starts))]
+    found = [
+        float(ot.gromov.gromov_wasserstein2(D, E, mass, mass, "square_loss", G0=start, max_iter=1000, tol_rel=1e-12))
+        for start in starts
+    ]
+    return float(np.sqrt(max(0.0, min(found))))
+
+
+def _scaled(D: np.ndarray, side: Space) -> np.ndarray:
+    if not np.isfinite(D).all():
+        raise DegenerateDataError(f"{side.name}: dissimilarities that are missing cannot be transported.")
+    return D / np.sqrt((D**2).mean())
