@@ -74,7 +74,7 @@ def fit(
         covariance, total = _ledoit_wolf(x, means, codes, counts), None
     else:
         covariance, total = _shrunk(x, means, priors, float(shrinkage or 0.0))
-    return _solve(covariance, total, (means + centre).double(), priors, shrinkage is None, x.dtype)
+    return _solve(covariance, total, (means + centre).double(), priors[None], shrinkage is None, x.dtype)
 
 
 def fit_folds(
@@ -104,25 +104,25 @@ def fit_folds(
     x.sub_(centre)
     member = torch.nn.functional.one_hot(codes, n_classes).to(x)
     never = torch.ones(n, dtype=torch.bool)
-    products, sums = [], []
     for test in tests:
         never[test] = False
-        held = _samples(x, test)
-        products.append(_products(held))
-        sums.append((held @ member[test]).double())
-    product = torch.stack(products).sum(0) if len(products) > 1 else products[0].clone()
-    every = torch.stack(sums).sum(0)
-    if bool(never.any()):
-        rest = _samples(x, never.nonzero()[:, 0])
-        product += _products(rest)
-        every += rest @ member[never]
-    counts = member.sum(0).double()
-    found = []
-    for test, held, held_sums in zip(tests, products, sums):
-        left = counts - member[test].sum(0).double()
-        within, variance, means = _left(product, every, held, held_sums, left, float(shrinkage or 0.0))
-        found.append(_solve(within, variance, means + centre.double(), left / left.sum(), shrinkage is None, x.dtype))
-    return found
+    parts = [*tests, never.nonzero()[:, 0]] if bool(never.any()) else tests
+    products = torch.empty((len(parts), len(x), *x.shape[1:2] * 2), dtype=torch.float64, device=x.device)
+    sums = torch.empty((len(parts), *x.shape[:2], n_classes), dtype=torch.float64, device=x.device)
+    for number, part in enumerate(parts):
+        held = _samples(x, part)
+        _products(held, products[number])
+        sums[number] = held @ member[part]
+    held_counts = torch.stack([member[test].sum(0).double() for test in tests])
+    left = (member.sum(0).double() - held_counts)[:, None]
+    within, total, means = _left(products, sums, left[:, :, None], len(tests), float(shrinkage or 0.0))
+    means += centre.double()
+    priors = (left / left.sum(2, keepdim=True)).expand(-1, len(x), -1)
+    whole = _solve(
+        within.flatten(0, 1), total.flatten(0, 1), means.flatten(0, 1), priors.flatten(0, 1), shrinkage is None, x.dtype
+    )
+    split = [one.unflatten(0, (len(tests), len(x))) for one in (whole.coef, whole.intercept, whole.sound)]
+    return [Discriminants(*parts) for parts in zip(*split)]
 
 
 def _samples(x: Tensor, places: Tensor) -> Tensor:
@@ -134,34 +134,34 @@ def _samples(x: Tensor, places: Tensor) -> Tensor:
     return x.mT.index_select(1, places).mT if x.stride(1) == 1 else x.index_select(2, places)
 
 
-def _products(x: Tensor) -> Tensor:
+def _products(x: Tensor, out: Tensor) -> None:
     """X X' of every problem (problems, features, samples), float64; numpy takes half of a product with itself."""
-    if x.device.type != "cpu":
-        return torch.bmm(x, x.mT).double()
-    values = x.numpy()
-    return torch.from_numpy(np.matmul(values, values.transpose(0, 2, 1))).double()
+    if x.device.type != "cpu" or x.dtype != out.dtype:
+        out.copy_(torch.bmm(x, x.mT))
+    else:
+        values = x.numpy()
+        np.matmul(values, values.transpose(0, 2, 1), out=out.numpy())
 
 
-def _left(
-    product: Tensor, every: Tensor, held: Tensor, held_sums: Tensor, left: Tensor, shrinkage: float
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Covariance within classes, total variance and class means of the samples that are not held out.
+def _left(products: Tensor, sums: Tensor, left: Tensor, tests: int, shrinkage: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Covariance within classes, total variance and class means of what each fold leaves for training.
 
-    With S the sums of the classes, n_k their counts: n C = X X' - sum over k of S_k S_k' / n_k. ``held`` is changed.
+    ``products`` (parts, problems, p, p), which is changed, and ``sums`` (parts, problems, p, classes) of what the folds
+    hold out, and of what none does; ``left`` (folds, 1, 1, classes) counts. With S the sums of the classes, n_k their
+    counts, n C = X X' - sum over k of S_k S_k' / n_k.
     """
-    size = float(left.sum())
-    sums = every - held_sums
-    means = sums / left
-    within = torch.sub(product, held, out=held)
-    diagonal = torch.diagonal(within, dim1=1, dim2=2)
-    total = diagonal / size - (sums.sum(2) / size).square()
-    scaled = sums / left.sqrt()
-    trace = (diagonal.sum(1) - scaled.square().sum((1, 2))) / size
-    share = (1.0 - shrinkage) / size
-    within.baddbmm_(scaled, scaled.mT, beta=share, alpha=-share)
+    size = left.sum(3)
+    kept = sums.sum(0) - sums[:tests]
+    within = torch.sub(products.sum(0), products[:tests], out=products[:tests])
+    diagonal = torch.diagonal(within, dim1=2, dim2=3)
+    total = diagonal / size - (kept.sum(3) / size).square()
+    scaled = kept / left.sqrt()
+    trace = (diagonal.sum(2) - scaled.square().sum((2, 3))) / size[:, :, 0]
+    within.flatten(0, 1).baddbmm_(scaled.flatten(0, 1), scaled.flatten(0, 1).mT, alpha=-1.0)
+    within *= ((1.0 - shrinkage) / size)[..., None]
     if shrinkage:
-        diagonal += (trace * (shrinkage / within.shape[1]))[:, None]
-    return within, total, means
+        diagonal += (trace * (shrinkage / within.shape[2]))[..., None]
+    return within, total, kept / left
 
 
 def _shrunk(x: Tensor, means: Tensor, priors: Tensor, shrinkage: float) -> tuple[Tensor, Tensor]:
@@ -212,7 +212,8 @@ def _ledoit_wolf(x: Tensor, means: Tensor, codes: Tensor, counts: Tensor) -> Ten
 def _solve(
     covariance: Tensor, total: Tensor | None, means: Tensor, priors: Tensor, centred: bool, dtype: torch.dtype
 ) -> Discriminants:
-    """Weights from covariances (problems, p, p), which are changed, and means (problems, p, classes)."""
+    """Weights from covariances (problems, p, p), which are changed, means (problems, p, classes) and shares of the classes
+    (problems or 1, classes)."""
     variance = torch.diagonal(covariance, dim1=1, dim2=2).clone()
     factor, failed = _cholesky(covariance)
     total = variance if total is None else total
@@ -222,11 +223,11 @@ def _solve(
     sound = ~failed & ((pivots > SOUND) & large).all(1)
     if not bool(sound.all()):
         factor[~sound] = torch.eye(factor.shape[1], dtype=factor.dtype, device=factor.device)
-    if len(priors) == 2:
+    if priors.shape[1] == 2:
         coef = _divided(means[:, :, 1:] - means[:, :, :1], factor)[:, :, 0]
-        bias = -0.5 * (means.sum(2) * coef).sum(1) + torch.log(priors[1] / priors[0])
+        bias = -0.5 * (means.sum(2) * coef).sum(1) + torch.log(priors[:, 1] / priors[:, 0])
         return Discriminants(coef[:, None].to(dtype), bias[:, None].to(dtype), sound)
-    middle = (means @ priors)[:, :, None] if centred else torch.zeros_like(means[:, :, :1])
+    middle = (means * priors[:, None]).sum(2, keepdim=True) if centred else torch.zeros_like(means[:, :, :1])
     apart = means - middle
     weights = _divided(apart, factor)
     bias = -0.5 * (apart * weights).sum(1) + torch.log(priors) - (middle * weights).sum(1)

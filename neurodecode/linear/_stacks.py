@@ -28,7 +28,7 @@ from .correlation import CorrelationClassifier
 from .ridge import Ridge, _folds, _penalties, _warn_edges
 
 BYTES = 64 << 20  # what the features of the problems that are solved at once may take
-BYTES_SHARED = 16 << 20  # the same with the products of all folds, which are passed over again and again: a cache
+BYTES_SHARED = 8 << 20  # the same with the products of all folds, which are passed over again and again: a cache
 
 
 @dataclass(frozen=True)
