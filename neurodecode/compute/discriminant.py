@@ -212,7 +212,7 @@ def _ledoit_wolf(x: Tensor, means: Tensor, codes: Tensor, counts: Tensor) -> Ten
 def _solve(
     covariance: Tensor, total: Tensor | None, means: Tensor, priors: Tensor, centred: bool, dtype: torch.dtype
 ) -> Discriminants:
-    """Weights from covariances (problems, p, p), which are changed, means (problems, p, classes) and shares of the classes
+    """Weights from covariances (problems, p, p), which are changed, means (problems, p, classes) and class shares
     (problems or 1, classes)."""
     variance = torch.diagonal(covariance, dim1=1, dim2=2).clone()
     factor, failed = _cholesky(covariance)
