@@ -1,0 +1,187 @@
+"""Textbook twins of similarity: slow, plain NumPy, written from the papers."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+# Geometric measures of two sets of rows.
+
+
+def centring(n):
+    """I - 11'/n."""
+    return np.eye(n) - np.ones((n, n)) / n
+
+
+def slow_cka(x, y):
+    """HSIC(K, L) / sqrt(HSIC(K, K) HSIC(L, L)), HSIC = tr(KHLH) / (n - 1)^2 (Kornblith et al. 2019, eq. 3 and 4)."""
+    n = len(x)
+    h = centring(n)
+
+    def hsic(k, m):
+        return np.trace(k @ h @ m @ h) / (n - 1) ** 2
+
+    k, m = x @ x.T, y @ y.T
+    return hsic(k, m) / np.sqrt(hsic(k, k) * hsic(m, m))
+
+
+def slow_hsic1(k, m):
+    """The unbiased estimator as printed, with sums over elements (Song et al. 2012, eq. 5)."""
+    n = len(k)
+    k, m = k - np.diag(np.diag(k)), m - np.diag(np.diag(m))
+    one = np.ones(n)
+    inner = np.trace(k @ m) + (one @ k @ one) * (one @ m @ one) / ((n - 1) * (n - 2)) - 2 / (n - 2) * (one @ k @ m @ one)
+    return inner / (n * (n - 3))
+
+
+def slow_cka_debiased(x, y):
+    """Nguyen, Raghu and Kornblith 2021, eq. 3, of all samples at once; kernels not centred."""
+    k, m = x @ x.T, y @ y.T
+    return slow_hsic1(k, m) / np.sqrt(slow_hsic1(k, k) * slow_hsic1(m, m))
+
+
+def slow_rv(x, y, modified=False):
+    """tr(Sxy Syx) / sqrt(tr(Sxx^2) tr(Syy^2)) (Robert and Escoufier 1976); Smilde et al. 2009 for ``modified``."""
+    x, y = x - x.mean(0), y - y.mean(0)
+    if modified:
+        k, m = x @ x.T, y @ y.T
+        k, m = k - np.diag(np.diag(k)), m - np.diag(np.diag(m))
+        return (k * m).sum() / np.sqrt((k * k).sum() * (m * m).sum())
+    covariance = np.cov(np.hstack([x, y]).T)
+    p = x.shape[1]
+    xx, yy, xy = covariance[:p, :p], covariance[p:, p:], covariance[:p, p:]
+    return np.trace(xy @ xy.T) / np.sqrt(np.trace(xx @ xx) * np.trace(yy @ yy))
+
+
+def slow_procrustes(x, y):
+    """arccos of <X, Y Q*> over norms, Q* the rotation that minimises ||X - Y Q||, of sides padded to one width."""
+    width = max(x.shape[1], y.shape[1])
+    x, y = (np.pad(side - side.mean(0), ((0, 0), (0, width - side.shape[1]))) for side in (x, y))
+    u, _, vt = np.linalg.svd(y.T @ x)
+    cosine = np.sum(x * (y @ u @ vt)) / (np.linalg.norm(x) * np.linalg.norm(y))
+    return np.arccos(np.clip(cosine, -1, 1))
+
+
+def slow_bures(x, y):
+    """sqrt(tr K + tr L - 2 tr (K^1/2 L K^1/2)^1/2) of kernels of trace 1, with matrix square roots."""
+    h = centring(len(x))
+    k, m = h @ x @ x.T @ h, h @ y @ y.T @ h
+    k, m = k / np.trace(k), m / np.trace(m)
+
+    def root(a):
+        values, vectors = np.linalg.eigh((a + a.T) / 2)
+        return vectors @ np.diag(np.sqrt(np.clip(values, 0, None))) @ vectors.T
+
+    return np.sqrt(max(0.0, 2 - 2 * np.trace(root(root(k) @ m @ root(k)))))
+
+
+def slow_whiten(x, alpha):
+    """X (alpha I + (1 - alpha) C^-1/2), C with mean eigenvalue 1 over its directions (Williams et al. 2021, eq. 9)."""
+    x = x - x.mean(0)
+    values, vectors = np.linalg.eigh(x.T @ x)
+    there = values > 1e-10 * values.max()
+    mean = values[there].mean()
+    inverse = vectors[:, there] @ np.diag(np.sqrt(mean / values[there])) @ vectors[:, there].T
+    return alpha * x + (1 - alpha) * x @ inverse
+
+
+def slow_shape(x, y, alpha):
+    """The angle of Procrustes after partial whitening (Williams et al. 2021, eq. 7 to 9)."""
+    return slow_procrustes(slow_whiten(x, alpha), slow_whiten(y, alpha))
+
+
+def slow_correlations(x, y):
+    """Canonical correlations: roots of the eigenvalues of Sxx^-1 Sxy Syy^-1 Syx (Hotelling 1936)."""
+    x, y = x - x.mean(0), y - y.mean(0)
+    m = np.linalg.solve(x.T @ x, x.T @ y) @ np.linalg.solve(y.T @ y, y.T @ x)
+    values = np.sort(np.linalg.eigvals(m).real)[::-1][: min(x.shape[1], y.shape[1])]
+    return np.sqrt(np.clip(values, 0, 1))
+
+
+def slow_svcca(x, y, variance=0.99):
+    """Principal components to a share of the variance, then the mean correlation (Raghu et al. 2017, section 2)."""
+    kept = []
+    for side in (x, y):
+        side = side - side.mean(0)
+        u, s, _ = np.linalg.svd(side, full_matrices=False)
+        k = 1
+        while (s[:k] ** 2).sum() < variance * (s**2).sum():
+            k += 1
+        kept.append(u[:, :k] * s[:k])
+    return slow_correlations(*kept).mean()
+
+
+def slow_pwcca(x, y):
+    """Weights sum_j |<h_i, x_j>|, h_i = X w_i the canonical variates (Morcos et al. 2018, eq. 2)."""
+    x, y = x - x.mean(0), y - y.mean(0)
+    m = np.linalg.solve(x.T @ x, x.T @ y) @ np.linalg.solve(y.T @ y, y.T @ x)
+    values, directions = np.linalg.eig(m)
+    order = np.argsort(-values.real)[: min(x.shape[1], y.shape[1])]
+    variates = x @ directions.real[:, order]
+    variates /= np.linalg.norm(variates, axis=0)
+    weights = np.abs(variates.T @ x).sum(1)
+    return (weights * np.sqrt(values.real[order])).sum() / weights.sum()
+
+
+def slow_match(x, y):
+    """The best mean correlation over all one-to-one maps, tried one by one (p at most q)."""
+    from itertools import permutations
+
+    c = np.corrcoef(x.T, y.T)[: x.shape[1], x.shape[1] :]
+    return max(np.mean([c[i, j] for i, j in enumerate(order)]) for order in permutations(range(c.shape[1]), len(c)))
+
+
+def slow_semi_match(x, y):
+    """Every unit takes its best partner; both ways, averaged (Li et al. 2015)."""
+    best_x = [max(np.corrcoef(x[:, i], y[:, j])[0, 1] for j in range(y.shape[1])) for i in range(x.shape[1])]
+    best_y = [max(np.corrcoef(x[:, i], y[:, j])[0, 1] for i in range(x.shape[1])) for j in range(y.shape[1])]
+    return (np.mean(best_x) + np.mean(best_y)) / 2
+
+
+def slow_transport(x, y):
+    """The linear program of Khosla and Williams 2024 over all transports, by simplex."""
+    from scipy.optimize import linprog
+
+    p, q = x.shape[1], y.shape[1]
+    c = np.corrcoef(x.T, y.T)[:p, p:]
+    rows, columns = np.kron(np.eye(p), np.ones(q)), np.kron(np.ones(p), np.eye(q))
+    masses = np.concatenate([np.full(p, 1 / p), np.full(q, 1 / q)])
+    return -linprog(-c.ravel(), A_eq=np.vstack([rows, columns]), b_eq=masses).fun
+
+
+def slow_mutual_knn(x, y, k):
+    """Overlap of neighbour lists by cosine of centred rows, stimulus by stimulus (Huh et al. 2024, eq. 11)."""
+    x, y = x - x.mean(0), y - y.mean(0)
+    shared = 0
+    for i in range(len(x)):
+        near = []
+        for side in (x, y):
+            cosine = [
+                -np.inf if j == i else side[i] @ side[j] / np.linalg.norm(side[i]) / np.linalg.norm(side[j])
+                for j in range(len(side))
+            ]
+            near.append(set(np.argsort(cosine)[-k:].tolist()))
+        shared += len(near[0] & near[1])
+    return shared / (k * len(x))
+
+
+def slow_held_out_r2(x, y, folds, alphas):
+    """1 - held-out squared error / squared distance to training means; penalty by inner folds, all targets together."""
+    from references.linear import slow_ridge
+
+    everything = np.arange(len(x))
+    scale = ((x - x.mean(0)) ** 2).sum() / x.size
+
+    def error(train, test, alpha):
+        w, b = slow_ridge(x[train], y[train], alpha * scale)
+        return ((y[test] - x[test] @ w - b) ** 2).sum()
+
+    residual = baseline = 0.0
+    for f, test in enumerate(folds):
+        train = np.setdiff1d(everything, test)
+        inner = [
+            sum(error(np.setdiff1d(train, other), other, a) for g, other in enumerate(folds) if g != f) for a in alphas
+        ]
+        residual += error(train, test, alphas[int(np.argmin(inner))])
+        baseline += ((y[test] - y[train].mean(0)) ** 2).sum()
+    return 1 - residual / baseline
