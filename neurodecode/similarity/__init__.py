@@ -9,6 +9,7 @@ __getattr__, __dir__, __all__ = _lazy(
         "check_rdm": "rdms",
         "match_rdms": "rdms",
         "rdm": "dissimilarity",
+        "searchlight_rdms": "dissimilarity",
         "MEASURES": "comparison",
         "Measure": "comparison",
         "compare": "comparison",
