@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -20,6 +20,9 @@ from ..exceptions import DegenerateDataError, LeakageError, NeurodecodeWarning
 from ..representation import Labels, check_finite, check_same_samples, check_same_units, labelled
 from . import _inputs
 from ._capacity import Job, plan
+
+if TYPE_CHECKING:
+    from ._smoothers import Smoother
 
 DEFAULT_ALPHAS = tuple(10.0**power for power in range(-2, 9))
 EDGE_SHARE = 0.05
@@ -131,6 +134,25 @@ class Ridge(MultiOutputMixin, RegressorMixin, BaseEstimator):
         -------
         self
         """
+        return self._fit(X, y, 1)
+
+    def fit_copies(self, X: Any, y: Any, copies: int) -> Ridge:
+        """:meth:`fit` to ``copies`` sets of equally many targets side by side, each as if it came alone.
+
+        For null distributions: every permuted copy of the targets chooses its own shared penalty.
+        """
+        return self._fit(X, y, copies)
+
+    def smoothers(self, X: Any, folds: list[tuple[np.ndarray, np.ndarray]]) -> list[Smoother] | None:
+        """What takes targets of the training samples to predictions for the test samples, one for each (train, test).
+
+        None unless there is a single penalty above 0; see ``linear._smoothers``.
+        """
+        from ._smoothers import ridge_smoothers
+
+        return ridge_smoothers(self, X, folds)
+
+    def _fit(self, X: Any, y: Any, copies: int) -> Ridge:
         check_same_samples(X, y)
         device = resolve(self.device)
         choose_solver(1, 1, self.solver)
@@ -155,7 +177,9 @@ class Ridge(MultiOutputMixin, RegressorMixin, BaseEstimator):
         self.best_score_ = np.full(table.shape[1], np.nan, dtype=x.dtype)
         if folds:
             scores = _search(centred, blocks, folds, alphas, self.fit_intercept, self.solver, steps.held)
-            best = np.broadcast_to(_shared(scores, blocks) if self.shared_alpha else scores.argmax(0), len(chosen))
+            best = np.broadcast_to(
+                _shared(scores, blocks, copies) if self.shared_alpha else scores.argmax(0), len(chosen)
+            )
             chosen = alphas[best]
             self.best_score_ = np.where(blocks.constant, np.nan, scores[best, np.arange(len(best))]).astype(x.dtype)
             _warn_edges(best[~blocks.constant], alphas)
@@ -258,10 +282,11 @@ def _search_one_out(
     return True
 
 
-def _shared(scores: np.ndarray, targets: _Targets) -> int:
-    """Position of the one penalty with the best R2 over targets, each weighted by its variance."""
-    varies = ~targets.constant
-    return int((scores[:, varies] @ targets.variance[varies]).argmax())
+def _shared(scores: np.ndarray, targets: _Targets, copies: int) -> np.ndarray:
+    """Position of the one penalty with the best R2 over the targets of a copy, each weighted by its variance."""
+    weighted = np.where(targets.constant, 0.0, scores) * np.where(targets.constant, 0.0, targets.variance)
+    best = weighted.reshape(len(scores), copies, -1).sum(2).argmax(0)
+    return np.repeat(best, scores.shape[1] // copies)
 
 
 def _solve(
