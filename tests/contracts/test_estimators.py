@@ -16,7 +16,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import neurodecode
 from neurodecode.exceptions import AlignmentError, DegenerateDataError
-from neurodecode.linear import LinearClassifier
+from neurodecode.linear import LinearClassifier, Ridge
 from neurodecode.representation import as_representation
 
 # Small random problems end at the edge of the penalty grid and have constant features; that is not what is asked here.
@@ -36,6 +36,7 @@ MAKE = {
     "Generalizing": lambda cls: cls(LinearClassifier("lda", shrinkage=0.1)),
     "Searchlight": lambda cls: cls(LinearClassifier("lda", shrinkage=0.1), neighbours=[[0, 1], [2], [1], [4], [5], []]),
     "Sliding": lambda cls: cls(LinearClassifier("lda", shrinkage=0.1)),
+    "TemporalResponse": lambda cls: cls(-2.0, 4.0, Ridge([0.1, 1.0, 10.0], cv=3), by=None, sfreq=0.5),
     "SSD": lambda cls: cls((0.1, 0.2), flank=0.3, gap=0.0, sfreq=1.0),
 }
 # What a time series cannot promise: a delayed sample depends on those before it.
@@ -54,7 +55,7 @@ EXPECTED = {
     "SPoC": {"check_estimators_dtypes": ZEROS},
     **{
         name: {"check_methods_sample_order_invariance": TIME, "check_methods_subset_invariance": TIME}
-        for name in ("Delays", "FIR", "HRF")
+        for name in ("Delays", "FIR", "HRF", "TemporalResponse")
     },
 }
 

@@ -128,6 +128,18 @@ def resting(as_representation):
     return {"recordings": series, "age": age}
 
 
+def heard(as_representation):
+    """The envelope of a sound in three runs, and three sensors that follow it 50 ms later."""
+    rng, said = np.random.default_rng(9), {"stimulus": [f"bin{t}" for t in range(600)], "attrs": {"sfreq": 100.0}}
+    runs = {"run": np.repeat([1, 2, 3], 200)}
+    sound = rng.normal(size=(600, 1))
+    noise = rng.normal(size=(600, 3))
+    return {
+        "sound": as_representation(sound, kind="features", sample=runs, **said),
+        "sensors": as_representation(np.roll(sound, 5, axis=0) + noise, kind="eeg", sample=runs, **said),
+    }
+
+
 @pytest.fixture(scope="module")
 def desk():
     """What a reader of the catalogue has on the desk: a small recording, features, networks, people."""
@@ -167,12 +179,12 @@ def desk():
     over_time = linear.Sliding(linear.LinearClassifier("lda", shrinkage=0.1))
     decoded = {name: evaluation.cross_validate(over_time, one, np.arange(24) % 2, 4, score="auc")
                for name, one in zip(people, flicker)}  # fmt: skip
+    blood = {"features": simulated.at_onsets(words, volumes), "volumes": volumes}
     changes = {
         **dict.fromkeys(("Banded ridge", "Variance partition", "Stacked regression"), spaces),
-        **dict.fromkeys(
-            ("Finite impulse response encoding", "Canonical haemodynamic response, with derivatives"),
-            {"features": simulated.at_onsets(words, volumes), "volumes": volumes},
-        ),
+        "Finite impulse response encoding": blood,
+        "Canonical haemodynamic response, with derivatives": blood,
+        "Temporal response functions": heard(representation.as_representation),
         "Network against network": {
             "model": zoo.small_conv(4, random_state=1), "other": zoo.small_conv(4, random_state=2), "pictures": pictures
         },

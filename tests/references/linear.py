@@ -63,6 +63,26 @@ def slow_convolution(x, taps, runs):
     return out
 
 
+def slow_smooth_ridge(design, y, lags, alpha, smooth):
+    """Weights (features, lags, targets) on lags-first columns: the normal equations with the penalty written out.
+
+    alpha (sum_l w_l^2 + smooth sum_l (w_l - w_(l-1))^2) for every feature and target.
+    """
+    p = design.shape[1] // lags
+    penalty = np.zeros((design.shape[1],) * 2)
+    for j in range(p):
+        for first in range(lags):
+            penalty[first * p + j, first * p + j] += 1
+            if first + 1 < lags:
+                here, there = first * p + j, (first + 1) * p + j
+                penalty[here, here] += smooth
+                penalty[there, there] += smooth
+                penalty[here, there] -= smooth
+                penalty[there, here] -= smooth
+    weights = np.linalg.solve(design.T @ design + alpha * penalty, design.T @ y)
+    return weights.reshape(lags, p, -1).transpose(1, 0, 2)
+
+
 def slow_lda(x, y, shrinkage=0.0):
     """Weights (classes, p) and intercepts: S^-1 mu_k and -mu_k' S^-1 mu_k / 2 + log prior.
 
