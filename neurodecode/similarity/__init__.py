@@ -33,5 +33,12 @@ __getattr__, __dir__, __all__ = _lazy(
         "gw": "neighbours",
         "linear_predictivity": "predictivity",
         "rsa": "representational",
+        "noise_ceiling": "ceilings",
+        "compare_models": "inference",
+        "Fixed": "models",
+        "Weighted": "models",
+        "Selected": "models",
+        "FittedModel": "models",
+        "fit_model": "models",
     },
 )

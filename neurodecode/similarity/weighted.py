@@ -1,0 +1,241 @@
+"""Comparisons of dissimilarity vectors in which every pair has a weight: what bootstraps and folds are made of.
+
+A resample of the stimuli gives each pair a whole number (how often it stands in the resampled matrix), a fold gives it
+0 or 1. Where the measure is a cosine in some space (Pearson, Spearman, cosine, whitened cosine) a matrix becomes a unit
+vector in that space, and all scores and ceilings of a resample are products of these vectors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .._names import lookup
+from ..compute.resample import dense_codes, pair_weights, ranks_of_codes, weighted_ranks
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Which stimuli are in, how often, and which pairs follow from that.
+
+    Attributes
+    ----------
+    counts : (n,) how often each stimulus stands in the sample.
+    kept : positions of the pairs that stand in it. weights : how often each of these does.
+    """
+
+    counts: np.ndarray
+    kept: np.ndarray
+    weights: np.ndarray
+
+    @classmethod
+    def of(cls, counts: np.ndarray, valid: np.ndarray) -> Sample:
+        """The pairs of drawn stimuli, but those that were not measured (``valid`` False)."""
+        weights = pair_weights(counts) * valid
+        kept = np.flatnonzero(weights)
+        return cls(counts, kept, weights[kept])
+
+    @property
+    def distinct(self) -> int:
+        """How many different stimuli are in."""
+        return int(np.count_nonzero(self.counts))
+
+
+def unit(vectors: np.ndarray) -> np.ndarray:
+    """Rows to length 1; NaN where a row is constant (or zero), so that its score is NaN."""
+    length = np.sqrt(np.einsum("mp,mp->m", vectors, vectors))[:, None]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(length > 0, vectors / length, np.nan)
+
+
+def _centred(values: np.ndarray, sample: Sample) -> np.ndarray:
+    mean = values @ sample.weights / sample.weights.sum()
+    off = values - mean[:, None]
+    # What is constant but for rounding is constant.
+    off[np.abs(off).max(axis=1, initial=0.0) <= 1e-12 * np.abs(mean)] = 0.0
+    off *= np.sqrt(sample.weights)
+    return off
+
+
+def _plain(values: np.ndarray, sample: Sample) -> np.ndarray:
+    return values * np.sqrt(sample.weights)
+
+
+def _whitened(values: np.ndarray, sample: Sample) -> np.ndarray:
+    """``V^(-1/2) x`` for ``V = 2 I + B B'`` with B which pair holds which stimulus.
+
+    V is the covariance of squared distances between stimuli with independent noise, up to a factor: 4 for a pair with
+    itself, 1 for pairs with a common stimulus. In a sample the copies of a stimulus are entries of their own; vectors
+    are equal over copies, so pairs enter with the root of their weight and B with the root of the other one's count.
+    """
+    n = len(sample.counts)
+    rows, columns = (index[sample.kept] for index in np.triu_indices(n, 1))
+    root = np.sqrt(sample.counts)
+    scaled = values * np.sqrt(sample.weights)
+    # B'B: what pairs share. Its eigenvectors give the root of the inverse without any (pairs x pairs) matrix.
+    gram = np.zeros((n, n))
+    gram[rows, columns] = gram[columns, rows] = root[rows] * root[columns]
+    present = np.zeros((n, n))
+    present[rows, columns] = present[columns, rows] = 1.0
+    np.fill_diagonal(gram, present @ sample.counts)
+    size, vectors = np.linalg.eigh(gram)
+    size = np.maximum(size, 0.0)
+    shrink = np.where(size > 1e-12, (1.0 - np.sqrt(2.0 / (2.0 + size))) / np.where(size > 1e-12, size, 1.0), 0.0)
+    square = np.zeros((len(values), n, n))
+    square[:, rows, columns] = scaled
+    square[:, columns, rows] = scaled
+    total = square @ root
+    taken = (total @ vectors * shrink) @ vectors.T
+    return scaled - taken[:, rows] * root[columns] - taken[:, columns] * root[rows]
+
+
+def _whitened_centred(values: np.ndarray, sample: Sample) -> np.ndarray:
+    return _whitened(_centred(values, sample) / np.sqrt(sample.weights), sample)
+
+
+@dataclass(frozen=True)
+class Cosine:
+    """A measure that is the cosine between images of two vectors.
+
+    Attributes
+    ----------
+    image : (m, kept pairs), Sample -> (m, kept pairs), linear in the first.
+    ranked : whether ranks within the sample take the place of values (Spearman).
+    """
+
+    image: Callable[[np.ndarray, Sample], np.ndarray]
+    ranked: bool = False
+
+    def prepare(self, vectors: np.ndarray) -> np.ndarray:
+        """What is reused in every sample: (m, pairs) values, or the order of the values."""
+        return dense_codes(vectors) if self.ranked else vectors
+
+    def taken(self, prepared: np.ndarray, sample: Sample) -> np.ndarray:
+        """(m, kept pairs) values or ranks in the sample."""
+        part = prepared[:, sample.kept]
+        return ranks_of_codes(part, sample.weights) if self.ranked else part
+
+    def units(self, prepared: np.ndarray, sample: Sample) -> np.ndarray:
+        """(m, kept pairs) unit vectors whose products are the scores."""
+        return unit(self.image(self.taken(prepared, sample), sample))
+
+    def scores(self, one: np.ndarray, two: np.ndarray, sample: Sample) -> np.ndarray:
+        """(m, pairs) prepared with (k, pairs) prepared -> (m, k)."""
+        return np.clip(self.units(one, sample) @ self.units(two, sample).T, -1.0, 1.0)
+
+    def bounds(self, prepared: np.ndarray, sample: Sample, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Each subject with the pooled others, and with all pooled: (draws, subjects) twice.
+
+        ``times`` (draws, subjects): how often each subject was drawn. The others never hold a copy of oneself; NaN for
+        subjects that were not drawn, and below where one subject was drawn alone.
+        """
+        if self.ranked:
+            return self._ranked_bounds(prepared, sample, times)
+        vectors = self.units(prepared, sample)
+        gram = vectors @ vectors.T
+        own = np.diag(gram)
+        toward = times @ gram
+        square = np.einsum("ds,ds->d", toward, times)[:, None]
+        rest = square - 2 * times * toward + times**2 * own
+        with np.errstate(invalid="ignore", divide="ignore"):
+            lower = (toward - times * own) / np.sqrt(np.where(rest > 1e-12, rest, np.nan))
+            upper = toward / np.sqrt(np.where(square > 1e-12, square, np.nan))
+        alone = (np.count_nonzero(times, axis=1) < 2)[:, None]
+        lower = np.where((times > 0) & ~alone, lower, np.nan)
+        return np.clip(lower, -1.0, 1.0), np.clip(np.where(times > 0, upper, np.nan), -1.0, 1.0)
+
+    def others(self, prepared: np.ndarray, sample: Sample) -> np.ndarray:
+        """(m, kept pairs) unit vectors of the pooled others of every subject."""
+        parts = self.taken(prepared, sample) if self.ranked else self.units(prepared, sample)
+        pooled = parts.sum(axis=0) - parts
+        return unit(self.image(weighted_ranks(pooled, sample.weights), sample)) if self.ranked else unit(pooled)
+
+    def _ranked_bounds(self, prepared: np.ndarray, sample: Sample, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        ranks = self.taken(prepared, sample)
+        units = unit(self.image(ranks, sample))
+        lower, upper = np.full(times.shape, np.nan), np.full(times.shape, np.nan)
+        for at, often in enumerate(times):
+            drawn = np.flatnonzero(often)
+            # Sums of half-integers are exact, so equal means of ranks stay equal.
+            everyone = often[drawn] @ ranks[drawn]
+            pooled = everyone - often[drawn, None] * ranks[drawn]
+            pooled = weighted_ranks(np.vstack([pooled, everyone]), sample.weights)
+            images = unit(self.image(pooled, sample))
+            if len(drawn) > 1:
+                lower[at, drawn] = np.einsum("sp,sp->s", units[drawn], images[:-1])
+            upper[at, drawn] = units[drawn] @ images[-1]
+        return lower, upper
+
+
+@dataclass(frozen=True)
+class Table:
+    """A measure that is only known as (m, pairs) x (k, pairs) -> (m, k): samples are written out in full.
+
+    Pooled matrices are means of ranks, or of standardised values where ``ranked`` is False.
+    """
+
+    measure: Callable[[np.ndarray, np.ndarray], np.ndarray]
+    ranked: bool = True
+
+    def prepare(self, vectors: np.ndarray) -> np.ndarray:
+        return vectors
+
+    def taken(self, prepared: np.ndarray, sample: Sample) -> np.ndarray:
+        part = prepared[:, sample.kept]
+        return weighted_ranks(part, sample.weights) if self.ranked else part
+
+    def image(self, values: np.ndarray, sample: Sample) -> np.ndarray:
+        return _centred(values, sample)
+
+    def units(self, prepared: np.ndarray, sample: Sample) -> np.ndarray:
+        return unit(self.image(self.taken(prepared, sample), sample))
+
+    def _written(self, values: np.ndarray, sample: Sample) -> np.ndarray:
+        return np.repeat(values, sample.weights.astype(np.intp), axis=1)
+
+    def scores(self, one: np.ndarray, two: np.ndarray, sample: Sample) -> np.ndarray:
+        full = [self._written(part[:, sample.kept], sample) for part in (one, two)]
+        return np.asarray(self.measure(full[0], full[1]), dtype=np.float64)
+
+    def bounds(self, prepared: np.ndarray, sample: Sample, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        own = self._written(prepared[:, sample.kept], sample)
+        parts = self.taken(prepared, sample)
+        parts = parts if self.ranked else self.units(prepared, sample) / np.sqrt(sample.weights)
+        lower, upper = np.full(times.shape, np.nan), np.full(times.shape, np.nan)
+        for at, often in enumerate(times):
+            drawn = np.flatnonzero(often)
+            everyone = often[drawn] @ parts[drawn]
+            pooled = self._written(np.vstack([everyone - often[drawn, None] * parts[drawn], everyone]), sample)
+            upper[at, drawn] = np.asarray(self.measure(own[drawn], pooled[-1:]))[:, 0]
+            if len(drawn) > 1:
+                for row, subject in enumerate(drawn):
+                    lower[at, subject] = np.asarray(self.measure(own[subject : subject + 1], pooled[row : row + 1]))[
+                        0, 0
+                    ]
+        return lower, upper
+
+
+Measure = Cosine | Table
+COSINES: dict[str, Cosine] = {
+    "spearman": Cosine(_centred, ranked=True),
+    "pearson": Cosine(_centred),
+    "cosine": Cosine(_plain),
+    "whitened_cosine": Cosine(_whitened),
+    "whitened_pearson": Cosine(_whitened_centred),
+}
+
+
+def measure_of(how: Any) -> Measure:
+    """The comparison called ``how``; any row of the table of scores, or a callable, works by writing samples out."""
+    if isinstance(how, str) and how in COSINES:
+        return COSINES[how]
+    from .rdm_scores import RDM_SCORES
+
+    row = lookup(RDM_SCORES, how, "how")
+    for name, cosine in COSINES.items():
+        if RDM_SCORES.get(name) is row:
+            return cosine
+    return Table(row, ranked=isinstance(how, str))
