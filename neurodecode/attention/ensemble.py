@@ -1,0 +1,125 @@
+"""Many fits as one: seeds averaged, layers weighed for each unit, weights that sum to one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin, clone
+from sklearn.utils.validation import check_is_fitted
+
+from ..compute.progress import progress
+from ..compute.random import check_random_state
+from ..exceptions import AlignmentError, DegenerateDataError
+from ..representation import labelled
+from .encoder import TokenEncoder
+
+
+class EncoderEnsemble(MultiOutputMixin, RegressorMixin, BaseEstimator):
+    r"""Mean prediction of encoders fitted with other seeds, other held-back samples, and other layers of a network.
+
+    With r_lv the correlation of unit v on samples held back from the fits of layer l, averaged over its members:
+
+        y_v = sum_l sum_m p_lv / M  y_lmv,    p_lv = softmax_l( temperature * r_lv )
+
+    so that the weights of a unit sum to one over all layers and members, and predictions keep their scale.
+
+    Parameters
+    ----------
+    encoder : an encoder of token maps, such as :class:`RoutedEncoder`; it is cloned.
+    n_members : fits a layer, each with a seed of its own and so another split that chooses its epoch.
+    by : unit coordinate of X whose values are fitted one by one and mixed, such as ``"layer"``; None: X as it is.
+    temperature : how sharply a unit prefers its best layers; 0: all layers alike.
+    random_state : seed of the members' seeds.
+
+    Attributes
+    ----------
+    members_ : the fitted encoders, {layer: [encoder, ...]}. weights_ : DataArray (layer, unit) that sums to one over
+    layers. held_back_r_ : (layer, unit).
+
+    Raises
+    ------
+    DegenerateDataError : several layers, and nothing held back to weigh them by.
+
+    References
+    ----------
+    Adeli, Sun & Kriegeskorte (2025), arXiv:2505.17329, for the ensemble over layers and the temperature of 40.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from neurodecode.attention import RoutedEncoder
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.normal(size=(40, 9, 4))
+    >>> Y = X[:, 4] @ rng.normal(size=(4, 3))
+    >>> model = EncoderEnsemble(RoutedEncoder(by=None, width=8, max_epochs=2), n_members=2, random_state=0).fit(X, Y)
+    >>> model.weights_.sum("layer").values.tolist()
+    [1.0, 1.0, 1.0]
+    """
+
+    def __init__(
+        self,
+        encoder: TokenEncoder,
+        n_members: int = 10,
+        *,
+        by: str | None = None,
+        temperature: float = 40.0,
+        random_state: Any = None,
+    ) -> None:
+        self.encoder = encoder
+        self.n_members = n_members
+        self.by = by
+        self.temperature = temperature
+        self.random_state = random_state
+
+    def fit(self, X: Any, Y: Any, *, seen: Any = None) -> EncoderEnsemble:
+        """Fit every member; arguments as for the encoder."""
+        if self.n_members < 1:
+            raise ValueError(f"n_members={self.n_members}; expected at least 1")
+        if not self.temperature >= 0:
+            raise ValueError(f"temperature={self.temperature}; expected 0 or more")
+        rng = check_random_state(self.random_state)
+        layers = self._layers(X)
+        seeds = rng.integers(2**31 - 1, size=(len(layers), self.n_members))
+        self.members_: dict[str, list[TokenEncoder]] = {layer: [] for layer in layers}
+        jobs = [(layer, int(seed)) for layer, row in zip(layers, seeds) for seed in row]
+        for layer, seed in progress(jobs, f"{len(jobs)} members"):
+            member = clone(self.encoder).set_params(random_state=seed)
+            self.members_[layer].append(member.fit(self._part(X, layer), Y, seen=seen))
+        r = np.stack([np.mean([one.held_back_r_ for one in members], axis=0) for members in self.members_.values()])
+        if len(layers) > 1 and not np.isfinite(r).any():
+            raise DegenerateDataError(
+                "layers are weighed by their correlation on held-back samples, and nothing is held back; set "
+                "training=Training(validation=0.1) in the encoder"
+            )
+        logits = self.temperature * np.nan_to_num(r)
+        share = np.exp(logits - logits.max(axis=0))
+        share /= share.sum(axis=0)
+        first = next(iter(self.members_.values()))[0]
+        known = {k: ("unit", v) for k, v in first.targets_.coords.items() if k != "layer"}
+        coords = {"layer": np.asarray(list(layers)), **known}
+        self.weights_ = xr.DataArray(share, dims=("layer", "unit"), coords=coords)
+        self.held_back_r_ = self.weights_.copy(data=r)
+        self.targets_, self.one_target_ = first.targets_, first.one_target_
+        return self
+
+    def _layers(self, X: Any) -> list[str]:
+        if self.by is None:
+            return ["all"]
+        if not isinstance(X, xr.DataArray) or self.by not in X.coords or X[self.by].dims != ("unit",):
+            raise AlignmentError(f"by={self.by!r} names no coordinate of the units of X")
+        return list(dict.fromkeys(X[self.by].values.astype(str).tolist()))
+
+    def _part(self, X: Any, layer: str) -> Any:
+        return X if self.by is None else X.isel(unit=np.flatnonzero(X[self.by].values.astype(str) == layer))
+
+    def predict(self, X: Any) -> Any:
+        """Weighted mean of the members' predictions (sample, unit), labelled where ``X`` is."""
+        check_is_fitted(self)
+        total: Any = 0.0
+        for layer, members in self.members_.items():
+            part = self._part(X, layer)
+            mean = np.mean([np.asarray(one.predict(part)).reshape(len(X), -1) for one in members], axis=0)
+            total = total + mean * self.weights_.sel(layer=layer).values
+        return labelled(total[:, 0] if self.one_target_ else total, samples_of=X, units=self.targets_)

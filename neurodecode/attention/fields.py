@@ -1,0 +1,205 @@
+"""Receptive fields that weigh features: a Gaussian pool for each unit, found on a grid, and ridge on what it pools."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+import xarray as xr
+from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
+from sklearn.utils.validation import check_consistent_length, check_is_fitted
+from torch import Tensor
+
+from ..compute.batching import batches
+from ..compute.device import resolve
+from ..compute.progress import progress
+from ..exceptions import AlignmentError, DegenerateDataError, NeurodecodeWarning
+from ..linear import Ridge, _inputs
+from ..representation import Labels, check_finite, check_same_samples, check_same_units, labelled
+from .tokens import Tokens
+
+ROWS_POOLED = 256
+
+
+class GaussianFieldEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
+    r"""Feature-weighted receptive field: where a unit looks is a Gaussian, what it looks for is linear.
+
+        y_v = w_v' h( sum_p g_v(p) x_p ) + b_v,   g_v(p) proportional to exp(-|p - c_v|^2 / (2 s_v^2)), summing to one
+
+    Every centre c and size s of the grid is a candidate: the features are pooled once, ridge is fitted to all units at
+    once, and each unit keeps the pool and the penalty with the best held-out R2, chosen together.
+
+    Parameters
+    ----------
+    centres : (candidates, 2) places (row, col) in the units of the tokens' places, or None: every token.
+    sizes : standard deviations of the pools, in the same units; a pool much smaller than a token is that token.
+    alphas : penalties.
+    cv : folds inside the training samples that choose pool and penalty: an integer or a splitter. 5 means fifths.
+    nonlinearity : ``"log"``: sign(z) log(1 + |z|); None; or a function of a tensor.
+    degrees : degrees of visual angle a token; ``x_``, ``y_`` and ``size_`` are then in degrees from the middle of the
+        map, right and up positive. None: in tokens.
+    device : torch device; None: the CPU.
+
+    Attributes
+    ----------
+    centre_ : (units, 2) row and column of the pool. size_ : (units,) its standard deviation. x_, y_ : (units,).
+    alpha_ : (units,). best_score_ : (units,) mean held-out R2 inside the training samples. pool_ : (units,) the
+    candidate. coef_ : (features, units) on features that have been pooled and transformed. intercept_ : (units,).
+
+    Raises
+    ------
+    AlignmentError : other samples in X and Y, tokens without two axes, other places in ``predict``.
+    DegenerateDataError : values that are not finite, too few samples.
+
+    References
+    ----------
+    St-Yves & Naselaris (2018), The feature-weighted receptive field, NeuroImage 180, section 2.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.normal(size=(80, 16, 3))
+    >>> Y = X[:, [5, 10]].sum(2)
+    >>> model = GaussianFieldEncoder(sizes=[0.3, 2.0], nonlinearity=None).fit(X, Y)
+    >>> model.centre_.tolist()
+    [[1.0, 1.0], [2.0, 2.0]]
+    """
+
+    def __init__(
+        self,
+        centres: Any = None,
+        sizes: Sequence[float] = (0.5, 1.0, 2.0, 4.0),
+        alphas: Sequence[float] = (0.1, 1.0, 10.0, 100.0, 1000.0),
+        *,
+        cv: Any = 5,
+        nonlinearity: str | Callable[[Tensor], Tensor] | None = "log",
+        degrees: float | None = None,
+        device: Any = None,
+    ) -> None:
+        self.centres = centres
+        self.sizes = sizes
+        self.alphas = alphas
+        self.cv = cv
+        self.nonlinearity = nonlinearity
+        self.degrees = degrees
+        self.device = device
+
+    def fit(self, X: Any, Y: Any) -> GaussianFieldEncoder:
+        """Choose the pool of every unit and fit its weights.
+
+        Parameters
+        ----------
+        X : (sample, token, unit) maps, places on ``row`` and ``col`` of the tokens. Y : (sample, unit).
+        """
+        check_same_samples(X, Y)
+        device = resolve(self.device)
+        tokens = Tokens(X)
+        targets = _inputs.targets(Y, type(self).__name__)
+        check_consistent_length(np.empty(tokens.n), targets)
+        y = np.asarray(targets, dtype=np.float32)
+        y = y[:, None].copy() if y.ndim == 1 else y.copy()
+        self.masked_ = _inputs.masked(Y, y.shape[1])
+        y[:, self.masked_] = 0
+        if not _inputs.is_finite(y):
+            check_finite(Y, "Y")
+        centres, sizes = self._candidates(tokens)
+        pools = torch.from_numpy(_pools(tokens.places, centres, sizes)).to(device)
+        ridge = Ridge(self.alphas, cv=self.cv, device=self.device)
+        best = np.full(y.shape[1], -np.inf)
+        self.pool_ = np.zeros(y.shape[1], dtype=int)
+        self.alpha_ = np.zeros(y.shape[1])
+        self.coef_ = np.zeros((tokens.n_features, y.shape[1]), dtype=np.float32)
+        self.intercept_ = y.mean(0)
+        for number in progress(range(len(pools)), f"{len(pools):,} pools"):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", NeurodecodeWarning)  # a wrong pool belongs at the edge of the penalties
+                ridge.fit(self._pooled(tokens, pools[number], device), y)
+            better = ridge.best_score_ > best
+            best[better], self.pool_[better] = ridge.best_score_[better], number
+            for name in ("alpha_", "coef_", "intercept_"):
+                getattr(self, name)[..., better] = getattr(ridge, name)[..., better]
+        self.best_score_ = np.where(self.masked_, np.nan, best)
+        self.centre_, self.size_ = centres[self.pool_], sizes[self.pool_]
+        self.candidates_, self.places_ = (centres, sizes), tokens.places
+        self._say_where()
+        for fitted in (self.centre_, self.size_, self.x_, self.y_, self.alpha_, self.intercept_):
+            fitted[self.masked_] = np.nan
+        self.features_ = Labels.of(X if isinstance(X, xr.DataArray) else np.empty((1, tokens.n_features)), "unit")
+        self.targets_ = Labels.of(Y if isinstance(Y, xr.DataArray) else targets, "unit")
+        self.one_target_, self.n_features_in_ = targets.ndim == 1, tokens.n_features
+        return self
+
+    def _candidates(self, tokens: Tokens) -> tuple[np.ndarray, np.ndarray]:
+        if tokens.places.shape[1] != 2:
+            raise AlignmentError(
+                f"{tokens.n_tokens} tokens lie along a line; a Gaussian pool needs a map, with 'row' and 'col' on token"
+            )
+        centres = tokens.places if self.centres is None else np.atleast_2d(np.asarray(self.centres, dtype=float))
+        sizes = np.asarray(self.sizes, dtype=float).ravel()
+        if centres.ndim != 2 or centres.shape[1] != 2 or not len(centres):
+            raise ValueError(f"centres has the shape {centres.shape}; expected (candidates, 2): row and column")
+        if not len(sizes) or not (sizes > 0).all():
+            raise ValueError(f"sizes={self.sizes!r}: expected one or more numbers above 0")
+        return np.repeat(centres, len(sizes), axis=0), np.tile(sizes, len(centres))
+
+    def _pooled(self, tokens: Tokens, pool: Tensor, device: torch.device) -> np.ndarray:
+        """Features (samples, features) read through one pool, through the nonlinearity."""
+        parts = [
+            torch.einsum("bpd,p->bd", tokens.raw(np.arange(tokens.n)[some])[:, 0].to(device), pool)
+            for some in batches(tokens.n, ROWS_POOLED)
+        ]
+        z = torch.cat(parts)
+        if self.nonlinearity == "log":
+            z = z.sign() * z.abs().log1p()
+        elif callable(self.nonlinearity):
+            z = self.nonlinearity(z)
+        elif self.nonlinearity is not None:
+            raise ValueError(f"nonlinearity={self.nonlinearity!r}; expected 'log', None or a function of a tensor")
+        return z.cpu().numpy()
+
+    def _say_where(self) -> None:
+        """Centre and size in degrees from the middle of the map, right and up positive, where the scale is known."""
+        middle = (self.places_.max(0) + self.places_.min(0)) / 2
+        scale = 1.0 if self.degrees is None else float(self.degrees)
+        if scale <= 0:
+            raise ValueError(f"degrees={self.degrees}; expected degrees of visual angle a token, above 0")
+        self.y_ = (middle[0] - self.centre_[:, 0]) * scale
+        self.x_ = (self.centre_[:, 1] - middle[1]) * scale
+        self.size_ = self.size_ * scale
+
+    def predict(self, X: Any) -> Any:
+        """Predicted targets (sample, unit), labelled where ``X`` is; places as at fit, in any order where labelled."""
+        check_is_fitted(self)
+        check_same_units(X, self.features_)
+        tokens = Tokens(X)
+        if tokens.n_features != self.n_features_in_:
+            raise AlignmentError(f"X has {tokens.n_features} features, {self.n_features_in_} were seen at fit.")
+        known, now = ({tuple(np.round(place, 6)) for place in places} for places in (self.places_, tokens.places))
+        if known != now:
+            raise AlignmentError("tokens lie at other places than at fit; give tokens on the same grid.")
+        device = resolve(self.device)
+        centres, sizes = self.candidates_
+        answer = np.empty((tokens.n, len(self.alpha_)), dtype=np.float32)
+        for number in np.unique(self.pool_):
+            units = np.flatnonzero(self.pool_ == number)
+            pool = torch.from_numpy(_pools(tokens.places, centres[[number]], sizes[[number]])[0]).to(device)
+            z = self._pooled(tokens, pool, device)
+            answer[:, units] = z @ self.coef_[:, units] + self.intercept_[units]
+        answer[:, self.masked_] = np.nan
+        return labelled(answer[:, 0] if self.one_target_ else answer, samples_of=X, units=self.targets_)
+
+
+def _pools(places: np.ndarray, centres: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """Gaussian weights (candidates, tokens) float32 that sum to one."""
+    far = ((centres[:, None, :] - places[None, :, :]) ** 2).sum(2)
+    logits = -far / (2 * sizes[:, None] ** 2)
+    logits -= logits.max(1, keepdims=True)
+    weights = np.exp(logits)
+    weights /= weights.sum(1, keepdims=True)
+    if not np.isfinite(weights).all():
+        raise DegenerateDataError("a pool has no weight on any token; give larger sizes")
+    return weights.astype(np.float32)

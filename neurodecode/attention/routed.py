@@ -1,0 +1,227 @@
+"""Attention-routed encoding: a learned query for each area reads the tokens whose content and place match it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+import xarray as xr
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor, nn
+
+from ..compute.batching import batches
+from ..compute.device import resolve
+from ..compute.training import Training
+from ..exceptions import AlignmentError
+from .encoder import ROWS_READ, TokenEncoder
+from .modules import Router
+from .tokens import Tokens
+
+POSITIONS = ("learned", "sine", None)
+VALUES = ("projected", "raw")
+
+
+class RoutedEncoder(TokenEncoder):
+    r"""Encoding model in which every area looks for what it reads.
+
+    An area's learned query q attends over the tokens x_p of a picture, a sentence or a sound; what it reads is turned
+    into the responses of the area's units:
+
+        a_p = softmax_p( q' W_k (x_p + c_p) / sqrt(d) ),   t = W_o sum_p a_p W_v x_p,   t <- norm(t + mlp(t)),
+        y_v = w_v' sum_(areas of v) t + b_v
+
+    with codes c_p of place on keys only, so that an area can follow a thing wherever it is (content), stay at a place
+    (position), or both. Fitted by AdamW on the squared error of standardised targets; the epoch with the best mean
+    correlation on held-back training samples is kept.
+
+    Parameters
+    ----------
+    by : what shares a query. A unit coordinate such as ``"roi"`` or ``"hemi"``, several of them, ``"unit"``, a dict of
+        area name to boolean mask (areas may overlap: a unit reads the sum), or None, one query for all.
+    width : of queries, keys and values; a multiple of ``n_heads``.
+    n_heads : heads, whose reading is put side by side.
+    positions : ``"learned"``: a code for every place; ``"sine"``: fixed, on a grid or a line; None: content alone.
+    values : ``"projected"``, or ``"raw"``: each head averages its own share of the features of the tokens, without W_v
+        and without the last norm; the features must then be a multiple of ``n_heads``.
+    hidden : width inside the small network; None: twice ``width``.
+    rest : whether units in no area share a query named ``"rest"``; otherwise they are predicted as NaN.
+    within : token coordinate such as ``"picture"``: attention sums to one within each of its values, and what is
+        read is averaged over them, for responses that are means over several pictures.
+    trunk : a fitted RoutedEncoder, of other people, whose keys, values, places and small network are taken and kept as
+        they are: queries and readouts alone are fitted. Width, heads and the like must be the same.
+    max_epochs : passes over the training samples.
+    training : ``compute.training.Training(...)``: rate, batches, early stopping; None: its defaults.
+    random_state : seed of everything that is drawn.
+    device : torch device; None: the CPU. One that is not there raises.
+    checkpoint : file written after each epoch; a fit that was stopped goes on from it.
+
+    Attributes
+    ----------
+    areas_ : names of the queries. query_ : (areas, width), may be set. module_ : the fitted ``torch.nn.Module``.
+    history_ : loss and validation score an epoch, best epoch, share of the time spent waiting for data.
+    degenerate_ : positions of constant units. n_features_in_ : features a token.
+
+    Raises
+    ------
+    AlignmentError : other samples in X and Y, other features or places in ``predict``, masks of another length.
+    DegenerateDataError : values that are not finite, too few samples, no unit to fit, a loss that diverges.
+
+    References
+    ----------
+    Adeli, Sun & Kriegeskorte (2025), Transformer brain encoders explain human high-level visual responses,
+    arXiv:2505.17329.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.normal(size=(40, 9, 4))
+    >>> Y = X[:, 4] @ rng.normal(size=(4, 3))
+    >>> model = RoutedEncoder(by={"area": np.ones(3, bool)}, width=8, max_epochs=2, random_state=0).fit(X, Y)
+    >>> model.predict(X).shape, model.attention(X).dims
+    ((40, 3), ('sample', 'query', 'token'))
+    """
+
+    def __init__(
+        self,
+        by: str | Sequence[str] | Mapping[str, Any] | None = "roi",
+        width: int = 32,
+        n_heads: int = 1,
+        *,
+        trunk: RoutedEncoder | None = None,
+        positions: str | None = "learned",
+        values: str = "projected",
+        hidden: int | None = None,
+        rest: bool = True,
+        within: str | None = None,
+        max_epochs: int = 30,
+        training: Training | None = None,
+        random_state: Any = None,
+        device: Any = None,
+        checkpoint: Any = None,
+    ) -> None:
+        self.by = by
+        self.width = width
+        self.n_heads = n_heads
+        self.trunk = trunk
+        self.positions = positions
+        self.values = values
+        self.hidden = hidden
+        self.rest = rest
+        self.within = within
+        self.max_epochs = max_epochs
+        self.training = training
+        self.random_state = random_state
+        self.device = device
+        self.checkpoint = checkpoint
+
+    def _reader(self, n_areas: int, tokens: Tokens, settings: Training) -> tuple[nn.Module, int]:
+        if self.n_heads < 1 or self.width < 1 or self.width % self.n_heads:
+            raise ValueError(
+                f"width={self.width} and n_heads={self.n_heads}: the width must be a multiple of the heads"
+            )
+        if self.positions not in POSITIONS:
+            raise ValueError(f"positions={self.positions!r}; expected one of {POSITIONS}")
+        if self.values not in VALUES:
+            raise ValueError(f"values={self.values!r}; expected one of {VALUES}")
+        if self.values == "raw" and tokens.n_features % self.n_heads:
+            raise ValueError(
+                f"values='raw' splits {tokens.n_features} features over {self.n_heads} heads; choose a divisor"
+            )
+        router = Router(
+            n_areas,
+            tokens.n_features,
+            self.width,
+            self.n_heads,
+            hidden=self.hidden or 2 * self.width,
+            dropout=settings.dropout,
+            values=self.values,
+            learned_places=tokens.size if self.positions == "learned" else 0,
+        )
+        if self.trunk is not None:
+            self._take_trunk(router, tokens)
+        return router, self.width
+
+    def _take_trunk(self, router: Router, tokens: Tokens) -> None:
+        """Everything but the queries from another fit, frozen."""
+        assert self.trunk is not None
+        check_is_fitted(self.trunk)
+        rows = self.trunk._rows_of_places(tokens)
+        if rows is not None or tokens.n_features != self.trunk.n_features_in_:
+            raise AlignmentError("trunk= was fitted on other features or places; give tokens of the same kind.")
+        known = {name: value for name, value in self.trunk.router_.state_dict().items() if name != "query"}
+        try:
+            router.load_state_dict(known, strict=False)
+        except RuntimeError as error:
+            raise ValueError(f"trunk= has another width, positions, values or hidden: {error}") from error
+        for name, weight in router.named_parameters():
+            weight.requires_grad_(name == "query")
+        tokens.use_scale(self.trunk.token_mean_, self.trunk.token_scale_)
+        self.token_mean_, self.token_scale_ = tokens.mean, tokens.scale
+
+    @property
+    def router_(self) -> Router:
+        """The fitted module that attends."""
+        reader = self.module_.reader
+        assert isinstance(reader, Router)
+        return reader
+
+    def _place(self, tokens: Tokens, device: torch.device) -> dict[str, Any]:
+        if self.positions == "learned":
+            rows = self._rows_of_places(tokens)
+            return {"rows": None if rows is None else rows.to(device)}
+        return {"code": self._sine(tokens, device)} if self.positions == "sine" else {}
+
+    @property
+    def query_(self) -> np.ndarray:
+        """The queries (areas, width), in the order of ``areas_``; what is set here is used by ``predict``."""
+        return self.router_.query.detach().numpy()
+
+    @query_.setter
+    def query_(self, value: Any) -> None:
+        query = self.router_.query
+        new = torch.as_tensor(np.asarray(value, dtype=np.float32))
+        if new.shape != query.shape:
+            raise ValueError(f"query_ has the shape {tuple(new.shape)}; expected {tuple(query.shape)}")
+        with torch.no_grad():
+            query.copy_(new)
+
+    def _heads(self, tokens: Tokens, rows: np.ndarray) -> Tensor:
+        """(rows, groups, heads, areas, P)."""
+        device = self.router_.query.device
+        values = tokens.read(rows).to(device)
+        blocked = tokens.blocked(rows)
+        found = self.router_.attend(
+            values.flatten(0, 1), blocked=None if blocked is None else blocked.to(device), **self._place(tokens, device)
+        )
+        return found.unflatten(0, tuple(values.shape[:2]))
+
+    def _weights(self, tokens: Tokens, rows: np.ndarray) -> Tensor:
+        return self._heads(tokens, rows).mean(2)
+
+    def attention(self, X: Any, *, per_head: bool = False) -> xr.DataArray:
+        """Where each area looks: weights over tokens that sum to one in each picture.
+
+        Parameters
+        ----------
+        X : (sample, token, unit). per_head : one map for each head; their mean hides heads that differ.
+
+        Returns
+        -------
+        DataArray (sample, query, token), or (sample, head, query, token): ``query`` the area names, coordinates of the
+        samples and tokens of ``X``. NaN for an area without units, with the reason in attrs.
+        """
+        if not per_head:
+            return super().attention(X)
+        tokens = self._tokens(X)
+        found = np.empty((tokens.n, self.n_heads, len(self.areas_), tokens.n_tokens), dtype=np.float32)
+        with self._on(resolve(self.device)), torch.no_grad():
+            for some in batches(tokens.n, ROWS_READ):
+                heads = self._heads(tokens, np.arange(tokens.n)[some]).cpu().numpy()
+                part = np.empty((len(heads), *found.shape[1:]), dtype=np.float32)
+                for group, at in enumerate(tokens.order):
+                    part[..., at] = heads[:, group]
+                found[some] = part
+        return self._labelled_weights(found, X, ("sample", "head", "query", "token"))

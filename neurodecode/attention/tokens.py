@@ -1,0 +1,168 @@
+"""Token maps at the door of an encoder: checked, read a few samples at a time, brought to one scale."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+import xarray as xr
+from torch import Tensor
+
+from ..compute.batching import batches
+from ..exceptions import AlignmentError, DegenerateDataError
+from .positions import token_places
+
+HELD = 1 << 30  # bytes of tokens that are kept in memory on one scale
+SCALED_BY = 512  # samples that the scale is estimated from, where tokens are read from a disk
+
+
+class Tokens:
+    """Tokens of samples, ``(n, groups, P, D)`` a batch, from an array in memory, a memory map, zarr or Dask.
+
+    Parameters
+    ----------
+    X : (sample, token, unit), labelled or plain; ``attended`` (sample, token) says which tokens count.
+    within : token coordinate whose values tell groups of tokens apart, such as the pictures that a response is the mean
+        over. Groups must have the same number of tokens.
+    """
+
+    def __init__(self, X: Any, within: str | None = None) -> None:
+        self.labels = X if isinstance(X, xr.DataArray) else None
+        if isinstance(X, xr.DataArray):
+            if X.dims != ("sample", "token", "unit"):
+                raise AlignmentError(
+                    f"X has the dimensions {X.dims}; expected ('sample', 'token', 'unit'). Token maps come from "
+                    "activations(..., pool=None); transpose others."
+                )
+            values = X.data
+        else:
+            values = X if hasattr(X, "shape") and hasattr(X, "dtype") else np.asarray(X)
+        if values.ndim != 3:
+            raise AlignmentError(f"X has the shape {tuple(values.shape)}; expected (samples, tokens, features).")
+        if np.dtype(values.dtype).kind not in "fiub":
+            raise ValueError(f"X holds {values.dtype}; expected real numbers.")
+        self.values = values
+        self.n, self.n_tokens, self.n_features = (int(size) for size in values.shape)
+        if min(self.n, self.n_tokens, self.n_features) < 1:
+            raise DegenerateDataError(f"X has the shape {tuple(values.shape)}: there is nothing to read.")
+        self.order = self._groups(within)
+        self.groups, self.size = self.order.shape
+        self.places = self._places()
+        attended = None if self.labels is None else self.labels.coords.get("attended")
+        self.attended = None
+        if attended is not None and set(attended.dims) == {"sample", "token"}:
+            self.attended = np.asarray(attended.transpose("sample", "token").values, dtype=bool)
+            if not self.attended.all():
+                counts = self.attended[:, self.order].sum(axis=2)
+                none = np.flatnonzero((counts == 0).sum(axis=1))
+                if len(none):
+                    raise DegenerateDataError(
+                        f"{len(none)} samples have no token that counts, the first at position {none[0]}."
+                    )
+            else:
+                self.attended = None
+        self.mean = torch.zeros(self.n_features)
+        self.scale = torch.ones(self.n_features)
+        self.held: Tensor | None = None
+
+    @property
+    def in_memory(self) -> bool:
+        return isinstance(self.values, np.ndarray) and not isinstance(self.values, np.memmap)
+
+    def _groups(self, within: str | None) -> np.ndarray:
+        if within is None:
+            return np.arange(self.n_tokens)[None]
+        if self.labels is None or within not in self.labels.coords or self.labels[within].dims != ("token",):
+            raise AlignmentError(f"within={within!r} names no coordinate of the tokens of X.")
+        names = self.labels[within].values
+        kinds, counts = np.unique(names, return_counts=True)
+        if len(set(counts.tolist())) > 1:
+            raise AlignmentError(
+                f"within={within!r}: groups have {counts.min()} to {counts.max()} tokens; give each the same number."
+            )
+        return np.stack([np.flatnonzero(names == kind) for kind in kinds])
+
+    def _places(self) -> np.ndarray:
+        """Places of the tokens of one group, (P, axes); the tokens of all groups are brought into one order."""
+        if self.groups == 1:
+            return token_places(self.labels, self.n_tokens)
+        labels = self.labels
+        each = [token_places(None if labels is None else labels.isel(token=rows), self.size) for rows in self.order]
+        sorted_rows = []
+        for rows, places in zip(self.order, each):
+            by_place = np.lexsort(places.T[::-1])
+            sorted_rows.append(rows[by_place])
+        first = each[0][np.lexsort(each[0].T[::-1])]
+        for places in each:
+            if not np.allclose(places[np.lexsort(places.T[::-1])], first):
+                raise AlignmentError("groups of tokens lie at different places; give each the same grid.")
+        self.order = np.stack(sorted_rows)
+        return first
+
+    def read(self, rows: np.ndarray) -> Tensor:
+        """Values of some samples, (len(rows), groups, P, D) float32, on the scale of the training samples."""
+        if self.held is not None:
+            return self.held[torch.from_numpy(np.asarray(rows))]
+        return self._scaled(self.raw(rows))
+
+    def raw(self, rows: np.ndarray) -> Tensor:
+        """Values of some samples as they are, (len(rows), groups, P, D) float32."""
+        rows = np.asarray(rows)
+        upwards = np.argsort(rows, kind="stable")
+        if isinstance(self.values, np.ndarray):
+            found = np.asarray(self.values[rows], dtype=np.float32)
+        else:
+            oindex = getattr(self.values, "oindex", self.values)
+            part = oindex[rows[upwards]]
+            part = part.compute() if hasattr(part, "compute") else part
+            found = np.empty(part.shape, dtype=np.float32)
+            found[upwards] = part
+        if not np.isfinite(found.sum(dtype=np.float64)) and not np.isfinite(found).all():
+            bad = rows[np.flatnonzero(~np.isfinite(found).all(axis=(1, 2)))[0]]
+            name = self.labels["stimulus"].values[bad] if self.labels is not None else bad
+            raise DegenerateDataError(f"X holds NaN or infinite values, first in sample {name!r}.")
+        if self.groups > 1:
+            found = found[:, self.order]
+        return torch.from_numpy(np.ascontiguousarray(found)).view(len(rows), self.groups, self.size, -1)
+
+    def _scaled(self, raw: Tensor) -> Tensor:
+        return (raw - self.mean) / self.scale
+
+    def blocked(self, rows: np.ndarray) -> Tensor | None:
+        """Boolean (len(rows) * groups, 1, P), True where a token does not count; None where all do."""
+        if self.attended is None:
+            return None
+        kept = self.attended[np.asarray(rows)][:, self.order]
+        return torch.from_numpy(~kept).flatten(0, 1)[:, None]
+
+    def learn_scale(self, rows: np.ndarray, generator: np.random.Generator) -> None:
+        """Mean and standard deviation of each feature over the tokens of training samples."""
+        if not self.in_memory and len(rows) > SCALED_BY:
+            rows = np.sort(generator.choice(rows, SCALED_BY, replace=False))
+        count, total, square = 0, torch.zeros(self.n_features).double(), torch.zeros(self.n_features).double()
+        shift = None
+        for some in batches(len(rows), 64):
+            raw = self.raw(rows[some]).double()
+            blocked = self.blocked(rows[some])
+            if blocked is not None:
+                raw = raw[~blocked[:, 0].view(raw.shape[:3])]
+            flat = raw.reshape(-1, self.n_features)
+            if shift is None:
+                shift = flat.mean(0)
+            count += len(flat)
+            total += (flat - shift).sum(0)
+            square += (flat - shift).square().sum(0)
+        if shift is None:
+            raise DegenerateDataError("there is no sample to learn the scale of the features from.")
+        mean = total / count
+        spread = (square / count - mean.square()).clamp_min(0).sqrt()
+        flat_line = spread <= 1e-6 * (mean + shift).abs().clamp_min(1e-30)
+        self.mean = (mean + shift).float()
+        self.scale = torch.where(flat_line, torch.ones_like(spread), spread).float()
+
+    def use_scale(self, mean: Tensor, scale: Tensor) -> None:
+        """Take the scale of a fit; small arrays in memory are brought to it once."""
+        self.mean, self.scale = mean, scale
+        if self.in_memory and 4 * self.n * self.n_tokens * self.n_features <= HELD:
+            self.held = self._scaled(self.raw(np.arange(self.n)))

@@ -1,0 +1,304 @@
+"""One loop that fits a torch module: batches, early stopping, a checkpoint an epoch, the same again by seed."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from ..exceptions import DegenerateDataError, ResumeError
+from .progress import progress
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True)
+class Training:
+    """How a module is fitted: AdamW on batches, with the epoch kept that predicts held-back samples best.
+
+    Parameters
+    ----------
+    learning_rate, weight_decay : of AdamW.
+    schedule : ``"cosine"``: the rate falls to 0 along half a cosine; ``"constant"``; or ``(every, factor)``: it is
+        multiplied by ``factor`` after each ``every`` epochs.
+    batch_size : samples a step.
+    clip : largest norm of the gradient; None: as it comes.
+    dropout : share of hidden numbers set to 0 in training.
+    validation : share of the training samples that are held back to choose the epoch; 0: the last epoch is taken.
+    validation_by : sample coordinate that is never torn apart by that split, where there is one.
+    patience : epochs without a better validation score after which fitting stops; None: all epochs are run.
+
+    References
+    ----------
+    Loshchilov & Hutter (2019), Decoupled weight decay regularization, ICLR; (2017), SGDR, ICLR, section 3.
+
+    Examples
+    --------
+    >>> Training(learning_rate=1e-3, schedule="constant").batch_size
+    64
+    """
+
+    learning_rate: float = 3e-3
+    weight_decay: float = 1e-2
+    schedule: str | tuple[int, float] = "cosine"
+    batch_size: int = 64
+    clip: float | None = 1.0
+    dropout: float = 0.1
+    validation: float = 0.1
+    validation_by: str = "stimulus"
+    patience: int | None = None
+
+    def __post_init__(self) -> None:
+        wrong = [
+            f"{name}={value!r} ({expected})"
+            for name, value, good, expected in (
+                ("learning_rate", self.learning_rate, self.learning_rate > 0, "above 0"),
+                ("weight_decay", self.weight_decay, self.weight_decay >= 0, "0 or more"),
+                ("batch_size", self.batch_size, self.batch_size >= 1, "at least 1"),
+                ("clip", self.clip, self.clip is None or self.clip > 0, "above 0, or None"),
+                ("dropout", self.dropout, 0 <= self.dropout < 1, "from 0 to below 1"),
+                ("validation", self.validation, 0 <= self.validation < 1, "from 0 to below 1"),
+                ("patience", self.patience, self.patience is None or self.patience >= 1, "at least 1, or None"),
+                ("schedule", self.schedule, _is_schedule(self.schedule), "'cosine', 'constant' or (every, factor)"),
+            )
+            if not good
+        ]
+        if wrong:
+            raise ValueError("Training cannot be set up: " + "; ".join(wrong) + ".")
+
+    def rate(self, done: float, epoch: int) -> float:
+        """Learning rate when the share ``done`` of all steps is behind, in epoch number ``epoch`` (from 0)."""
+        if self.schedule == "cosine":
+            return self.learning_rate * 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
+        if isinstance(self.schedule, tuple):
+            every, factor = self.schedule
+            return self.learning_rate * factor ** (epoch // every)
+        return self.learning_rate
+
+
+def _is_schedule(value: Any) -> bool:
+    if isinstance(value, tuple):
+        return len(value) == 2 and value[0] >= 1 and value[1] > 0
+    return value in ("cosine", "constant")
+
+
+@dataclass
+class History:
+    """What happened: a number an epoch, the epoch that was kept, and the share of the time spent waiting for data."""
+
+    loss: list[float] = field(default_factory=list)
+    validation: list[float] = field(default_factory=list)
+    best_epoch: int = -1
+    waiting_share: float = 0.0
+    seconds: float = 0.0
+    resumed_at: int = 0
+
+
+def fit_loop(
+    module: nn.Module,
+    loss_of: Callable[[Any], Tensor],
+    epoch_batches: Callable[[torch.Generator], Iterable[Any]],
+    n_batches: int,
+    *,
+    settings: Training,
+    max_epochs: int,
+    generator: torch.Generator,
+    validate: Callable[[], float] | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+    key: str = "",
+    text: str = "fitting",
+) -> History:
+    """Fit ``module`` in place and leave it with the weights of the best epoch.
+
+    Parameters
+    ----------
+    loss_of : batch -> scalar loss.
+    epoch_batches : called with the generator at the start of each epoch; gives its batches. They are made ahead of time
+        in a thread of their own, so that reading a disk and computing overlap.
+    n_batches : batches an epoch, for the schedule.
+    validate : the score to be made large, called after each epoch without gradients; None: the last epoch is kept.
+    checkpoint : file that is written after each epoch, whole or not at all; where it exists already, fitting goes on
+        from it to the same weights as without an interruption.
+    key : what the checkpoint belongs to, such as a hash of data and settings.
+
+    Returns
+    -------
+    History
+
+    Raises
+    ------
+    ResumeError : the checkpoint belongs to other data or settings, or is damaged.
+    DegenerateDataError : the loss is not finite any more.
+    """
+    optimiser = torch.optim.AdamW(
+        module.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, foreach=True
+    )
+    history, best, start = History(), None, 0
+    path = None if checkpoint is None else Path(checkpoint)
+    if path is not None and path.exists():
+        history, best, start = _read(path, key, module, optimiser, generator)
+    began, waited, busy = time.perf_counter(), history.waiting_share * history.seconds, history.seconds
+    steps = max_epochs * n_batches
+    epochs = range(start, max_epochs)
+    if _finished(history, settings, start, max_epochs):
+        epochs = range(0)
+    for epoch in progress(epochs, text) if epochs else ():
+        module.train()
+        total, seen = 0.0, 0
+        with closing(ahead(epoch_batches(generator))) as batches:
+            for number, (batch, waiting) in enumerate(batches):
+                waited += waiting
+                for group in optimiser.param_groups:
+                    group["lr"] = settings.rate((epoch * n_batches + number) / steps, epoch)
+                optimiser.zero_grad(set_to_none=True)
+                loss = loss_of(batch)
+                loss.backward()
+                if settings.clip is not None:
+                    nn.utils.clip_grad_norm_(module.parameters(), settings.clip)
+                optimiser.step()
+                total, seen = total + float(loss.detach()), seen + 1
+        history.loss.append(total / max(seen, 1))
+        if not math.isfinite(history.loss[-1]):
+            raise DegenerateDataError(
+                f"the loss of epoch {epoch + 1} is {history.loss[-1]}: lower learning_rate, or set clip to a number"
+            )
+        score = float(epoch)
+        if validate is not None:
+            module.eval()
+            with torch.no_grad():
+                score = float(validate())
+            history.validation.append(score)
+        if validate is None or history.best_epoch < 0 or score > history.validation[history.best_epoch]:
+            history.best_epoch = epoch
+            if validate is not None:
+                best = {name: value.detach().clone() for name, value in module.state_dict().items()}
+        history.seconds = busy + time.perf_counter() - began
+        history.waiting_share = waited / max(history.seconds, 1e-9)
+        if path is not None:
+            _write(path, key, module, optimiser, generator, history, best)
+        if _finished(history, settings, epoch + 1, max_epochs):
+            break
+    if best is not None:
+        module.load_state_dict(best)
+    module.eval()
+    return history
+
+
+def _finished(history: History, settings: Training, done: int, max_epochs: int) -> bool:
+    waits = settings.patience is not None and bool(history.validation)
+    return done >= max_epochs or (waits and done - 1 - history.best_epoch >= (settings.patience or 0))
+
+
+def ahead(items: Iterable[Item], depth: int = 2) -> Iterator[tuple[Item, float]]:
+    """Walk ``items`` while a thread makes the next ones; each comes with the seconds that were spent waiting for it.
+
+    Leaving early stops the thread; what it raises is raised here.
+
+    Examples
+    --------
+    >>> [item for item, waited in ahead(range(3))]
+    [0, 1, 2]
+    """
+    ready: queue.Queue[tuple[str, Any]] = queue.Queue(maxsize=depth)
+    left = threading.Event()
+
+    def put(message: tuple[str, Any]) -> bool:
+        while not left.is_set():
+            try:
+                ready.put(message, timeout=0.1)
+                return True
+            except queue.Full:
+                continue
+        return False
+
+    def work() -> None:
+        try:
+            for item in items:
+                if not put(("item", item)):
+                    return
+            put(("end", None))
+        except BaseException as error:
+            put(("error", error))
+
+    thread = threading.Thread(target=work, daemon=True, name="neurodecode-batches")
+    thread.start()
+    try:
+        while True:
+            start = time.perf_counter()
+            kind, value = ready.get()
+            if kind == "end":
+                return
+            if kind == "error":
+                raise value
+            yield value, time.perf_counter() - start
+    finally:
+        left.set()
+        thread.join()
+
+
+def _write(
+    path: Path,
+    key: str,
+    module: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    generator: torch.Generator,
+    history: History,
+    best: dict[str, Tensor] | None,
+) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    state = {
+        "key": _digest(key),
+        "module": module.state_dict(),
+        "optimiser": optimiser.state_dict(),
+        "generator": generator.get_state(),
+        "chance": torch.get_rng_state(),
+        "history": vars(replace(history)),
+        "best": best,
+    }
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with part.open("wb") as file:
+            torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _read(
+    path: Path, key: str, module: nn.Module, optimiser: torch.optim.Optimizer, generator: torch.Generator
+) -> tuple[History, dict[str, Tensor] | None, int]:
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        same = state["key"] == _digest(key)
+    except Exception as error:
+        raise ResumeError(
+            f"{path.name} is not a checkpoint of this kind, or it is damaged ({error}); remove it"
+        ) from error
+    if not same:
+        raise ResumeError(
+            f"{path.name} was written for other data or other settings; remove it, or give another checkpoint="
+        )
+    module.load_state_dict(state["module"])
+    optimiser.load_state_dict(state["optimiser"])
+    generator.set_state(state["generator"])
+    torch.set_rng_state(state["chance"])
+    history = History(**state["history"])
+    history.resumed_at = len(history.loss)
+    return history, state["best"], len(history.loss)
+
+
+def _digest(key: str) -> str:
+    return hashlib.sha256(key.encode()).hexdigest()
