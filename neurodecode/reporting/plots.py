@@ -220,7 +220,8 @@ def _keys(series: Series, shown: dict[str, tuple[str, str]], theme: Theme) -> li
         line([], [], marker=marker, ls="", color=colour, ms=6, label=name) for name, (colour, marker) in shown.items()
     ]
     for what, n in repeats_of(found).items():
-        keys.append(line([], [], color=theme.muted, lw=2.6, label=f"95 % over {n} {what}"))
+        label = f"95 % over {n} {what}" if n.isdigit() else f"95 % over {what}"
+        keys.append(line([], [], color=theme.muted, lw=2.6, label=label))
     if any(np.isfinite(area.ceiling) for area in found):
         keys.append(patch(color=theme.ceiling, lw=0, label="noise ceiling"))
     if any(np.isfinite(area.null_low) for area in found):

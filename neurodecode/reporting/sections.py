@@ -73,11 +73,12 @@ def scores_section(contents: Contents, variants: int) -> Section | None:
     for score, nodes in by_score.items():
         ordered = {name: nodes[name] for name in names if name in nodes}
         words = headed(score_label(score))
-        if len(ordered) > 1 and any("roi" in one.coords for one in ordered.values()):
+        grouped = any("roi" in one.coords for one in ordered.values())
+        if len(ordered) > 1 and grouped:
             parts.append(means_table(ordered, f"{words}, mean of each area"))
             parts.append(area_table(ordered, f"{words} in full: intervals, ceilings, null, p", fold=1))
         else:
-            parts.append(area_table(ordered, f"{words} by area"))
+            parts.append(area_table(ordered, f"{words} by area" if grouped else words))
         parts.append(_missing_words(ordered))
     for name, one in timed.items():
         parts += [_time_table(name, one), _missing_words({name: one})]
