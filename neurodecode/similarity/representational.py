@@ -47,7 +47,7 @@ def rsa(X: Any, Y: Any, *, score: Any = "spearman", metric: Any = "correlation",
     1.0
     """
     x, y = spaces(X, Y, device)
-    return float(rdm_score(score)(_pairs(x, metric), _pairs(y, metric)))
+    return float(_score(score)(_pairs(x, metric), _pairs(y, metric)))
 
 
 def rsa_null(
@@ -55,7 +55,7 @@ def rsa_null(
 ) -> np.ndarray:
     """The score with the stimuli of Y in each order."""
     one, two = _pairs(X, metric), _pairs(Y, metric)
-    value = rdm_score(score)
+    value = _score(score)
     rows, columns = np.triu_indices(X.n, 1)
     if score == "spearman" and np.isfinite(one).all() and np.isfinite(two).all():
         value, one, two = rdm_score("pearson"), ranks(one), ranks(two)  # exchanging stimuli exchanges ranks
@@ -66,6 +66,10 @@ def rsa_null(
         for some in batches(len(orders), max(1, HELD // len(rows)))
     ]
     return np.concatenate(found)
+
+
+def _score(score: Any) -> Any:
+    return rdm_score("kendall" if score == "kendall_tau_a" else score)
 
 
 def _pairs(side: Space, metric: Any) -> np.ndarray:

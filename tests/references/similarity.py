@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-
 # Geometric measures of two sets of rows.
 
 
@@ -30,8 +29,8 @@ def slow_hsic1(k, m):
     n = len(k)
     k, m = k - np.diag(np.diag(k)), m - np.diag(np.diag(m))
     one = np.ones(n)
-    inner = np.trace(k @ m) + (one @ k @ one) * (one @ m @ one) / ((n - 1) * (n - 2)) - 2 / (n - 2) * (one @ k @ m @ one)
-    return inner / (n * (n - 3))
+    sums = (one @ k @ one) * (one @ m @ one) / ((n - 1) * (n - 2))
+    return (np.trace(k @ m) + sums - 2 / (n - 2) * (one @ k @ m @ one)) / (n * (n - 3))
 
 
 def slow_cka_debiased(x, y):
@@ -185,3 +184,65 @@ def slow_held_out_r2(x, y, folds, alphas):
         residual += error(train, test, alphas[int(np.argmin(inner))])
         baseline += ((y[test] - y[train].mean(0)) ** 2).sum()
     return 1 - residual / baseline
+
+
+def slow_correlation_distances(x):
+    out = np.zeros((len(x), len(x)))
+    for i in range(len(x)):
+        for j in range(len(x)):
+            if i != j:
+                out[i, j] = 1 - np.corrcoef(x[i], x[j])[0, 1]
+    return out
+
+
+def slow_crossnobis(folds, precision=None):
+    """Walther et al. 2016, equation 12, mean over ordered pairs of different folds, per unit."""
+    count, n, p = folds.shape
+    precision = np.eye(p) if precision is None else precision
+    out = np.zeros((n, n))
+    for i in range(n):
+        for j in range(n):
+            terms = [
+                (folds[f, i] - folds[f, j]) @ precision @ (folds[g, i] - folds[g, j]) / p
+                for f in range(count)
+                for g in range(count)
+                if f != g
+            ]
+            out[i, j] = np.mean(terms)
+    return out
+
+
+def slow_poisson(x, y=None, rate=1.0, weight=0.1):
+    """Rates of x with logarithms of y, which is x where nothing is crossed."""
+    y = x if y is None else y
+    m, logs = (x + rate * weight) / (1 + weight), np.log((y + rate * weight) / (1 + weight))
+    n, p = x.shape
+    return np.array([[np.sum((m[i] - m[j]) * (logs[i] - logs[j])) / p for j in range(n)] for i in range(n)])
+
+
+def slow_contrasts(n):
+    rows = []
+    for i in range(n):
+        for j in range(i + 1, n):
+            row = np.zeros(n)
+            row[i], row[j] = 1, -1
+            rows.append(row)
+    return np.array(rows)
+
+
+def slow_whitened_cosine(a, b, n, covariance=None):
+    """Diedrichsen et al. 2021: the covariance of the distances written out and inverted; NaN pairs left out of it."""
+    contrasts = slow_contrasts(n)
+    spread = contrasts @ (np.eye(n) if covariance is None else covariance) @ contrasts.T
+    kept = np.isfinite(a) & np.isfinite(b)
+    inverse = np.linalg.inv((spread * spread)[np.ix_(kept, kept)])
+    a, b = a[kept], b[kept]
+    return (a @ inverse @ b) / np.sqrt((a @ inverse @ a) * (b @ inverse @ b))
+
+
+def slow_tau_a(a, b):
+    total = 0.0
+    for i in range(len(a)):
+        for j in range(i):
+            total += np.sign(a[i] - a[j]) * np.sign(b[i] - b[j])
+    return total / (len(a) * (len(a) - 1) / 2)

@@ -1,0 +1,156 @@
+"""Grids: every cell is the comparison of its pair, every space is worked out once."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from neurodecode.exceptions import AlignmentError
+from neurodecode.representation import as_representation, concat
+from neurodecode.similarity import MEASURES, as_rdm, compare, compare_grid
+
+NAMES = [f"s{at:02d}" for at in range(40)]
+
+
+def space(p, seed, names=NAMES, **more):
+    return as_representation(
+        np.random.default_rng(seed).normal(size=(len(names), p)), stimulus=names, kind="network", **more
+    )
+
+
+@pytest.fixture(scope="module")
+def layers():
+    return {"conv1": space(4, 0), "conv2": space(5, 1), "fc": space(3, 2)}
+
+
+@pytest.fixture(scope="module")
+def areas(layers):
+    return {"V1": layers["conv1"][::-1] + 0.3 * space(4, 4)[::-1].values, "IT": layers["fc"]}
+
+
+@pytest.mark.parametrize("how", [how for how in MEASURES if how not in ("gw", "sparse_matching", "soft_matching")])
+def test_cells_are_comparisons(how, layers, areas):
+    grid = compare_grid(layers, areas, how)
+    assert grid.dims == ("first", "second") and grid.attrs["how"] == how
+    for a in layers:
+        for b in areas:
+            assert float(grid.sel(first=a, second=b)) == pytest.approx(compare(layers[a], areas[b], how), abs=1e-9)
+    itself = compare_grid(layers, how=how)
+    for a in layers:
+        for b in layers:
+            assert float(itself.sel(first=a, second=b)) == pytest.approx(compare(layers[a], layers[b], how), abs=1e-7)
+
+
+def test_one_array_and_a_coordinate(layers, areas):
+    network = concat(layers, label="layer")
+    brain = concat({name: area.sortby("stimulus") for name, area in areas.items()}, label="roi")
+    grid = compare_grid(network, brain, "cka", by="layer", by_other="roi")
+    assert grid.dims == ("layer", "roi")
+    np.testing.assert_allclose(grid, compare_grid(layers, areas, "cka"), atol=1e-12)
+    square = compare_grid(network, how="cka", by="layer")
+    assert square.dims == ("layer", "layer_other")
+    np.testing.assert_allclose(np.diag(square), 1)
+    np.testing.assert_array_equal(square, square.T)
+
+
+def test_areas_over_time(layers):
+    rng = np.random.default_rng(5)
+    values = rng.normal(size=(40, 6, 5))
+    values[:, :4, 3] += 3 * layers["conv1"].values
+    epochs = as_representation(values, stimulus=NAMES, kind="eeg", time=np.arange(5) * 0.1)
+    grid = compare_grid(layers, {"occipital": epochs}, "cka_debiased")
+    assert grid.dims == ("first", "second", "time")
+    np.testing.assert_allclose(grid["time"], np.arange(5) * 0.1)
+    assert grid.sel(first="conv1", second="occipital").argmax() == 3
+    assert float(grid.isel(first=1, second=0, time=2)) == pytest.approx(
+        compare(layers["conv2"], epochs.isel(time=2), "cka_debiased")
+    )
+    across = compare_grid(epochs, how="procrustes", by="time")
+    assert across.dims == ("time", "time_other") and across.shape == (5, 5)
+    same = compare_grid({"a": epochs}, {"b": epochs + 1}, "cka")
+    assert same.dims == ("first", "second", "time")
+    np.testing.assert_allclose(same, 1)
+    every = compare_grid({"a": epochs}, {"b": epochs + 1}, "cka", times="all")
+    assert every.dims == ("first", "second", "time", "time_other")
+    np.testing.assert_allclose(np.diag(every[0, 0]), 1)
+    assert float(every[0, 0, 1, 3]) == pytest.approx(compare(epochs[..., 1], epochs[..., 3]))
+    later = epochs.assign_coords(time=epochs["time"] + 1)
+    with pytest.raises(AlignmentError, match="other times"):
+        compare_grid({"a": epochs}, {"b": later}, "cka")
+    with pytest.raises(AlignmentError, match="other times"):
+        compare_grid({"a": epochs, "b": later}, layers, "cka")
+
+
+def test_plain_arrays_and_matrices(layers):
+    plain = {name: layer.values for name, layer in layers.items()}
+    np.testing.assert_allclose(compare_grid(plain, how="cka"), compare_grid(layers, how="cka"))
+    np.testing.assert_allclose(
+        compare_grid({"a": np.stack([plain["fc"]] * 2, -1)}, plain, "cka")[0, :, 0], compare_grid(plain, how="cka")[2]
+    )
+    rdms = {
+        name: as_rdm(np.where(np.eye(40), 0, 1 - np.corrcoef(layer.values)), stimulus=NAMES)
+        for name, layer in layers.items()
+    }
+    expected = compare_grid(layers, how="rsa")
+    np.testing.assert_allclose(compare_grid(rdms, how="rsa"), expected, atol=1e-10)
+    np.testing.assert_allclose(compare_grid(layers, rdms, "rsa"), expected, atol=1e-10)
+    with pytest.raises(AlignmentError, match="dissimilarity matrix"):
+        compare_grid(rdms, how="cka")
+
+
+def test_permutations(layers, areas):
+    found = compare_grid(layers, areas, "procrustes", permutations=99, random_state=3)
+    assert found["null"].dims == ("permutation", "first", "second")
+    planted = [("conv1", "V1"), ("fc", "IT")]
+    for a in layers:
+        for b in areas:
+            alone = compare(layers[a], areas[b], "procrustes", permutations=99, random_state=3)
+            cell = found.sel(first=a, second=b)
+            np.testing.assert_allclose(cell["null"], alone["null"], atol=1e-9)
+            assert float(cell["p"]) == float(alone["p"])
+            assert float(cell["p_max"]) >= float(cell["p"])
+            assert (float(cell["p_max"]) == 0.01) == ((a, b) in planted)
+    assert found.attrs["alike"] == "smaller" and found.attrs["n_permutations"] == 99
+
+
+def test_family_wise_errors_are_rare():
+    """200 grids of unrelated spaces: the smallest p_max is at or below .05 in about one of twenty."""
+    wrong = 0
+    for seed in range(200):
+        rng = np.random.default_rng(10_000 + seed)
+        one, two = ({name: rng.normal(size=(14, 3)) for name in "abc"} for _ in range(2))
+        found = compare_grid(one, two, "cka_debiased", permutations=39, random_state=seed)
+        wrong += bool((found["p_max"] <= 0.05).any())
+    assert 1 <= wrong <= 22
+
+
+def test_every_space_is_worked_out_once(layers, monkeypatch):
+    from neurodecode.similarity import spaces
+
+    calls = []
+    monkeypatch.setattr(spaces, "thin", lambda x, real=spaces.thin: calls.append(x.shape) or real(x))
+    compare_grid(layers, how="cca")
+    assert len(calls) == 3
+
+
+def test_stimuli_that_one_array_does_not_have(layers, areas):
+    other = {**areas, "FFA": space(3, 9, names=["somebody", *NAMES[1:]])}
+    with pytest.raises(AlignmentError, match=r"B\['FFA'\].*somebody"):
+        compare_grid(layers, other)
+    twice = {"a": xr.concat([layers["fc"]] * 2, dim="sample")}
+    with pytest.raises(AlignmentError, match="average_repeats"):
+        compare_grid(layers, twice)
+    with pytest.raises(AlignmentError, match="plain array"):
+        compare_grid(layers, {"a": np.ones((40, 2))})
+
+
+def test_what_cannot_be_a_grid(layers):
+    with pytest.raises(ValueError, match="by='layer'"):
+        compare_grid(layers["fc"], by="layer")
+    with pytest.raises(ValueError, match="empty"):
+        compare_grid({})
+    with pytest.raises(ValueError, match="times='some'"):
+        compare_grid(layers, times="some")
+    with pytest.raises(ValueError, match="how="):
+        compare_grid(layers, how="ckaa")
