@@ -14,7 +14,7 @@ from ..compute import dissimilarity as algebra
 from ..compute.batching import batches
 from ..exceptions import AlignmentError, CapacityError, DegenerateDataError
 from ..representation import check_finite
-from .patterns import Patterns, noise_of, patterns_of
+from .patterns import Noise, Patterns, noise_of, patterns_of
 from .rdms import build, square
 
 AT_ONCE = 1 << 22  # numbers of gathered patterns that are held at once
@@ -118,15 +118,15 @@ def rdm(
     found = patterns_of(X, by, row.crossed, name)
     estimate = noise_of(found, noise, row.noisy, name)
     _check_enough(found, row, name)
+    own = found.residuals if estimate.from_repeats else None
     if found.times == 0:
-        values = _one(row, found.values, estimate.at(found.residuals), found, "")
+        values = _one(row, found.values, estimate.at(own), found, "")
     else:
         n = len(found.stimulus)
         values = np.empty((found.times, n, n))
         for t in range(found.times):
             at = np.ascontiguousarray(found.values[..., t])
-            residuals = None if found.residuals is None else found.residuals[..., t]
-            values[t] = _one(row, at, estimate.at(residuals, t), found, f" at time {t}")
+            values[t] = _one(row, at, estimate.at(None if own is None else own[..., t], t), found, f" at time {t}")
     front = ("time",) if found.times else ()
     coords = dict(found.coords)
     if found.times and "time" in X.coords:
@@ -202,12 +202,13 @@ def searchlight_rdms(
             f"{len(at):,} matrices of {n} x {n} take {said(8.0 * len(at) * n * n)}, more than {said(limit)}; do some "
             "at a time with centres=, and keep what you need of them."
         )
+    own = found.residuals if estimate.from_repeats else None
     values = np.full((len(at), n, n), np.nan)
     for rows, together in _by_size(inside, at):
         if together.shape[1] < row.least:
             continue
         for part in batches(len(rows), max(1, AT_ONCE // max(1, found.values[..., 0].size * together.shape[1]))):
-            values[rows[part]] = _stacked(row, found, estimate, together[part])
+            values[rows[part]] = _stacked(row, found, estimate, own, together[part])
     bad = np.isnan(values).any(axis=(1, 2))
     values[bad] = np.where(np.eye(n, dtype=bool), 0.0, np.nan)
     units = np.flatnonzero(found.kept)[at]
@@ -280,19 +281,17 @@ def _computed(row: Metric, values: np.ndarray, estimate: Any) -> np.ndarray:
     return out / p if row.per_unit else out
 
 
-def _stacked(row: Metric, found: Patterns, estimate: Any, together: np.ndarray) -> np.ndarray:
+def _stacked(row: Metric, found: Patterns, estimate: Noise, own: np.ndarray | None, together: np.ndarray) -> np.ndarray:
     """Neighbourhoods of one size, (b, size) positions -> (b, n, n)."""
-    if not estimate.silent:
-        parts = []
-        for one in together:
-            x = np.ascontiguousarray(found.values[..., one])
-            parts.append(
-                _computed(row, x, estimate.at(None if found.residuals is None else found.residuals[:, one], units=one))
-            )
-        return np.stack(parts)
-    x = np.moveaxis(found.values[..., together], -2, 0)
-    with np.errstate(invalid="ignore"):
-        return _computed(row, np.ascontiguousarray(x), None)
+    if estimate.silent:
+        x = np.moveaxis(found.values[..., together], -2, 0)
+        with np.errstate(invalid="ignore"):
+            return _computed(row, np.ascontiguousarray(x), None)
+    parts = []
+    for one in together:
+        white = estimate.at(None if own is None else own[:, one], units=one)
+        parts.append(_computed(row, np.ascontiguousarray(found.values[..., one]), white))
+    return np.stack(parts)
 
 
 def _by_size(inside: Any, at: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:

@@ -111,6 +111,11 @@ class Noise:
         return self.name is None and self.precision is None
 
     @property
+    def from_repeats(self) -> bool:
+        """Whether it is estimated from the residuals of X itself."""
+        return self.name is not None and self.residuals is None
+
+    @property
     def said(self) -> str | None:
         return "precision" if self.precision is not None else self.name
 
