@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -17,6 +18,7 @@ import xarray as xr
 from ..compute.batching import batches
 from ..compute.scores import auc_columns
 from ..exceptions import NeurodecodeWarning
+from ..representation import plain
 from .pairing import Pair
 from .scores import SCORES, Score
 from .splits import Fold
@@ -26,7 +28,7 @@ IGNORE_TARGETS = {
     "StandardScaler", "MinMaxScaler", "MaxAbsScaler", "RobustScaler", "Normalizer", "PowerTransformer",
     "QuantileTransformer", "PolynomialFeatures", "SplineTransformer", "FunctionTransformer", "KBinsDiscretizer",
     "PCA", "IncrementalPCA", "TruncatedSVD", "FastICA", "NMF", "VarianceThreshold", "Nystroem", "RBFSampler",
-    "SimpleImputer", "MissingIndicator", "Delays",
+    "SimpleImputer", "MissingIndicator", "Delays", "FIR", "HRF",
 }  # fmt: skip
 BYTES_A_FIT = 512 * 2**20
 BYTES_A_NULL = 128 * 2**20
@@ -38,7 +40,8 @@ LABELLINGS_A_PIECE = 2000
 class Problem:
     """Everything a piece needs: estimator, data, folds, score. ``columns`` are the sets of a score of whole rows.
 
-    ``shared`` keeps what the folds of one process share. ``over`` are the dimensions that the estimator adds to its
+    ``stacked`` says that permuted copies of the targets can stand side by side, see :func:`can_stack`;
+    ``shared`` keeps what the pieces of one process share. ``over`` are the dimensions that the estimator adds to its
     answers, see :func:`answers_over`; ``closed`` says that permuted labels have a closed form, see
     :func:`can_permute_labels`.
     """
@@ -76,10 +79,8 @@ def targets_stand_alone(est: Any) -> bool:
     True for estimators that say ``targets_independent = True``, and for pipelines that end in one and whose earlier
     steps never look at targets.
     """
-    if hasattr(est, "steps"):
-        *before, last = [step for _, step in est.steps]
-        return targets_stand_alone(last) and all(_ignores_targets(step) for step in before)
-    return bool(getattr(est, "targets_independent", False))
+    *before, last = _steps(est)
+    return bool(getattr(last, "targets_independent", False)) and all(_ignores_targets(step) for step in before)
 
 
 def answers_over(est: Any) -> tuple[str, ...]:
@@ -96,13 +97,21 @@ def can_permute_labels(est: Any, data: Pair) -> bool:
     """Whether labels in two classes can be permuted in closed form: an LDA, behind steps that never look at labels."""
     if data.classes is None or len(data.classes) != 2 or np.ndim(data.X) != 2:
         return False
-    *before, last = [step for _, step in est.steps] if hasattr(est, "steps") else [est]
+    *before, last = _steps(est)
     return hasattr(last, "permuted_decisions") and all(_ignores_targets(step) for step in before)
 
 
 def can_stack(est: Any, data: Pair) -> bool:
-    """Whether permuted targets can be fitted side by side: numbers in two dimensions, each target on its own."""
-    return data.classes is None and data.truth.ndim == 2 and np.ndim(data.y) == 2 and targets_stand_alone(est)
+    """Whether permuted copies of the targets can be fitted side by side: numbers in two dimensions, each target on its
+    own, or an estimator that offers ``fit_copies`` behind steps that never look at targets."""
+    if data.classes is not None or data.truth.ndim != 2:
+        return False
+    *before, last = _steps(est)
+    return targets_stand_alone(est) or (hasattr(last, "fit_copies") and all(_ignores_targets(step) for step in before))
+
+
+def _steps(est: Any) -> list[Any]:
+    return [step for _, step in est.steps] if hasattr(est, "steps") else [est]
 
 
 def _ignores_targets(step: Any) -> bool:
@@ -156,7 +165,7 @@ def _outcome(problem: Problem, est: Any, X: Any) -> dict[str, np.ndarray]:
     if problem.over and problem.score.needs == "decision":
         # Thousands of answers a sample: the class is read off the decision values, which are there already.
         decision = _decision(est, X, classes, problem.over)
-        place = decision.argmax(1) if decision.shape[1] > 1 else (decision[:, 0] > 0).astype(np.intp)
+        place = decision.argmax(1) if decision.shape[1] > 1 else (decision[:, 0] > 0).view(np.uint8)
         return {"prediction": numbers(place, problem.placed), "decision": decision}
     if problem.over and hasattr(est, "predict_positions"):
         known = np.searchsorted(classes, est.classes_)
@@ -228,14 +237,15 @@ def _fold(problem: Problem, piece: Piece) -> tuple[dict[str, Any], list[str]]:
     data, fold = problem.data, problem.folds[piece.fold]
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        if "fits" not in problem.shared:
-            problem.shared["fits"] = _fit_folds(problem, data.y)
-        fits = problem.shared["fits"]
-        if fits is not None:
-            est = fits[piece.fold]
+        smooth = _once(problem, "smoothers", lambda: _smoothers(problem))
+        fits = _once(problem, "fits", lambda: _fit_folds(problem, data.y))
+        if smooth is not None:
+            found = {"prediction": smooth[piece.fold].predict(data.truth[fold.train, piece.targets])}
+        elif fits is not None:
+            found = _outcome(problem, fits[piece.fold], take(data.X, fold.test))
         else:
             est = clone(problem.est).fit(take(data.X, fold.train), take(_columns(data.y, piece.targets), fold.train))
-        found = _outcome(problem, est, take(data.X, fold.test))
+            found = _outcome(problem, est, take(data.X, fold.test))
     notes = []
     for item in caught:
         if issubclass(item.category, NeurodecodeWarning):
@@ -243,6 +253,48 @@ def _fold(problem: Problem, piece: Piece) -> tuple[dict[str, Any], list[str]]:
         else:
             warnings.warn_explicit(item.message, item.category, item.filename, item.lineno)
     return found, notes
+
+
+def _once(problem: Problem, key: str, make: Callable[[], Any]) -> Any:
+    """What the pieces of one process share, made by the first of them."""
+    if key not in problem.shared:
+        problem.shared[key] = make()
+    return problem.shared[key]
+
+
+def _prepared(problem: Problem, fold: Fold) -> tuple[Any, Any, Any]:
+    """Training and test samples behind the steps that never look at targets, and the last step, not fitted."""
+    from sklearn.base import clone
+
+    train, test = take(problem.data.X, fold.train), take(problem.data.X, fold.test)
+    *before, last = _steps(problem.est)
+    for step in before:
+        if step is not None and not isinstance(step, str):
+            fitted = clone(step).fit(train)
+            train, test = fitted.transform(train), fitted.transform(test)
+    return train, test, clone(last)
+
+
+def _smoothers(problem: Problem) -> list[Any] | None:
+    """Of every fold, what takes training targets to predictions; None where the estimator has no such thing."""
+    data = problem.data
+    *before, last = _steps(problem.est)
+    if not (problem.stacked and hasattr(last, "smoothers") and np.ndim(data.X) == 2) or np.any(
+        data.units.get("masked")
+    ):
+        return None
+    if not before:
+        whole: list[Any] | None = last.smoothers(data.X, [(fold.train, fold.test) for fold in problem.folds])
+        return whole
+    found = []
+    for fold in problem.folds:
+        train, test, last = _prepared(problem, fold)
+        both = np.concatenate([np.asarray(plain(train)), np.asarray(plain(test))])
+        one = last.smoothers(both, [(np.arange(len(train)), np.arange(len(train), len(both)))])
+        if one is None:
+            return None
+        found += one
+    return found
 
 
 def _fit_folds(problem: Problem, y: Any) -> list[Any] | None:
@@ -289,17 +341,19 @@ def _one_by_one(problem: Problem, piece: Piece) -> np.ndarray:
 
 def _stacked(problem: Problem, piece: Piece) -> np.ndarray:
     """The same numbers with one fit per fold: permuted targets stand side by side as more targets."""
-    from sklearn.base import clone
-
     assert piece.orders is not None
     data, orders = problem.data, piece.orders
     truth = data.truth[:, piece.targets]
     n, count = truth.shape
     side_by_side = np.ascontiguousarray(truth[orders].transpose(1, 0, 2)).reshape(n, len(orders) * count)
+    smooth = _once(problem, "smoothers", lambda: _smoothers(problem))
     predicted = []
-    for fold in problem.folds:
-        est = clone(problem.est).fit(take(data.X, fold.train), side_by_side[fold.train])
-        predicted.append(numbers(est.predict(take(data.X, fold.test)), True).reshape(-1, len(orders), count))
+    for number, fold in enumerate(problem.folds):
+        if smooth is not None:
+            found = smooth[number].predict(side_by_side[fold.train])
+        else:
+            found = _predict_copies(problem, fold, side_by_side[fold.train], len(orders))
+        predicted.append(found.reshape(-1, len(orders), count))
     if problem.score.needs == "values" and any(problem.score is row for row in SCORES.values()):
         # Every column is scored on its own, so all permutations are scored at once.
         outcomes = [{"prediction": part.reshape(len(part), -1)} for part in predicted]
@@ -313,22 +367,26 @@ def _stacked(problem: Problem, piece: Piece) -> np.ndarray:
     return np.stack(scores)
 
 
-def _labellings(problem: Problem, piece: Piece) -> np.ndarray:
-    """The same numbers for two classes and an LDA: one decomposition per fold serves all permuted labels."""
+def _predict_copies(problem: Problem, fold: Fold, y: np.ndarray, copies: int) -> np.ndarray:
+    """Predictions for the test samples from ``copies`` of the training targets, side by side."""
     from sklearn.base import clone
 
+    if hasattr(_steps(problem.est)[-1], "fit_copies"):
+        train, test, last = _prepared(problem, fold)
+        return numbers(last.fit_copies(train, y, copies).predict(test), True)
+    est = clone(problem.est).fit(take(problem.data.X, fold.train), y)
+    return numbers(est.predict(take(problem.data.X, fold.test)), True)
+
+
+def _labellings(problem: Problem, piece: Piece) -> np.ndarray:
+    """The same numbers for two classes and an LDA: one decomposition per fold serves all permuted labels."""
     assert piece.orders is not None
     data = problem.data
     labels = (data.truth[:, 0] == 1)[piece.orders]
     sound = np.ones(len(labels), dtype=bool)
     decisions = []
     for fold in problem.folds:
-        train, test = take(data.X, fold.train), take(data.X, fold.test)
-        *before, last = [step for _, step in problem.est.steps] if hasattr(problem.est, "steps") else [problem.est]
-        for step in before:
-            if step is not None and not isinstance(step, str):
-                fitted = clone(step).fit(train)
-                train, test = fitted.transform(train), fitted.transform(test)
+        train, test, last = _prepared(problem, fold)
         found, good = last.permuted_decisions(train, labels[:, fold.train], test)
         decisions.append(found)
         sound &= good
@@ -371,7 +429,7 @@ def pieces(problem: Problem, orders: np.ndarray | None, target_block: int | None
     """
     data = problem.data
     count = data.truth.shape[1]
-    alone = problem.stacked
+    alone = problem.stacked and targets_stand_alone(problem.est)
     size = (target_block or max(1, BYTES_A_FIT // (8 * data.n_samples))) if alone else count
     found = [
         Piece(f"fold-{fold:04d}_targets-{targets.start:07d}-{targets.stop:07d}", fold, targets)

@@ -83,6 +83,9 @@ class TestFastPath:
             lambda: Ridge(alphas=1.0),
             lambda: Ridge(alphas=[0.1, 1.0, 10.0, 100.0], cv=3),
             lambda: make_pipeline(Labelled(StandardScaler()), Ridge(alphas=[1.0, 10.0], cv=SplitBy("run"))),
+            lambda: make_pipeline(Labelled(StandardScaler()), Ridge(alphas=5.0)),
+            lambda: Ridge(alphas=[0.1, 10.0, 1000.0], cv=3, shared_alpha=True),
+            lambda: make_pipeline(Labelled(StandardScaler()), Ridge(alphas=[0.1, 100.0], cv=3, shared_alpha=True)),
             lambda: make_pipeline(StandardScaler(), PCA(3, random_state=0), Independent(1.0)),
         ],
     )
@@ -103,6 +106,43 @@ class TestFastPath:
         monkeypatch.setattr("neurodecode.evaluation.crossval.can_stack", lambda est, data: False)
         slow = cross_validate(Ridge(alphas=1.0), X, Y, RUNS, **kwargs)
         np.testing.assert_allclose(fast["null"], slow["null"], atol=1e-12)
+
+    @pytest.mark.filterwarnings("ignore:The best penalty")
+    def test_every_copy_chooses_its_own_shared_penalty(self):
+        rng = np.random.default_rng(5)
+        X = rng.normal(size=(60, 12))
+        strong, weak = 4 * X[:, :3] + rng.normal(size=(60, 3)), rng.normal(size=(60, 3))
+        both = Ridge(alphas=[1.0, 1e4], cv=4, shared_alpha=True).fit_copies(X, np.hstack([strong, weak]), 2)
+        assert both.alpha_.tolist() == [1.0] * 3 + [1e4] * 3
+        for part, Y in ((slice(0, 3), strong), (slice(3, 6), weak)):
+            alone = Ridge(alphas=[1.0, 1e4], cv=4, shared_alpha=True).fit(X, Y)
+            np.testing.assert_allclose(both.coef_[:, part], alone.coef_, rtol=1e-10)
+
+    def test_one_target_without_a_second_dimension(self, monkeypatch):
+        rng = np.random.default_rng(6)
+        X = rng.normal(size=(40, 5))
+        y = X[:, 0] + rng.normal(size=40)
+        kwargs = {"score": "r", "permutations": 30, "random_state": 1}
+        fast = cross_validate(Ridge(alphas=1.0), X, y, 4, **kwargs)
+        monkeypatch.setattr("neurodecode.evaluation.crossval.can_stack", lambda est, data: False)
+        slow = cross_validate(Ridge(alphas=1.0), X, y, 4, **kwargs)
+        np.testing.assert_allclose(fast["null"], slow["null"], atol=1e-12)
+        np.testing.assert_allclose(fast["score"], slow["score"], atol=1e-12)
+
+    @pytest.mark.filterwarnings("ignore:no p value can be below")
+    def test_the_observed_order_ties_with_itself(self):
+        """Two samples a block: one of sixteen draws leaves everything as it is, and must count."""
+        rng = np.random.default_rng(7)
+        X = rng.normal(size=(8, 3))
+        y = X[:, :1] + 0.01 * rng.normal(size=(8, 1))
+        blocks = np.repeat(np.arange(4), 2)
+        found = cross_validate(
+            Ridge(alphas=0.01), X, y, 4, score="r", pool="predictions", permutations=200, random_state=0, blocks=blocks
+        )
+        same = np.isclose(found["null"].values[:, 0], found["score"].item(), rtol=1e-10).sum()
+        above = (found["null"].values[:, 0] > found["score"].item() + 1e-10).sum()
+        assert same > 5
+        assert found["p"].item() == pytest.approx((same + above + 1) / 201)
 
     def test_who_may_take_it(self):
         assert targets_stand_alone(Ridge())
