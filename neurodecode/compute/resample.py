@@ -6,6 +6,7 @@ and ``m_j`` times stands in the resampled matrix ``m_i m_j`` times; a stimulus i
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -32,13 +33,30 @@ def resample_counts(n: int, n_resamples: int, random_state: Any = None) -> np.nd
 def pair_weights(counts: np.ndarray) -> np.ndarray:
     """How often each pair stands in a matrix of resampled entries: ``m_i m_j`` above the diagonal, row after row.
 
+    (..., n) counts -> (..., n (n - 1) / 2).
+
     Examples
     --------
     >>> pair_weights(np.array([2.0, 0.0, 1.0])).tolist()
     [0.0, 2.0, 0.0]
     """
-    rows, columns = np.triu_indices(len(counts), 1)
-    return counts[rows] * counts[columns]
+    rows, columns = pair_ends(counts.shape[-1])
+    return counts[..., rows] * counts[..., columns]
+
+
+@lru_cache(maxsize=8)
+def pair_ends(n: int) -> tuple[np.ndarray, np.ndarray]:
+    """The two members of every pair above the diagonal of (n, n), row after row; read-only.
+
+    Examples
+    --------
+    >>> [ends.tolist() for ends in pair_ends(3)]
+    [[0, 0, 1], [1, 2, 2]]
+    """
+    ends = np.triu_indices(n, 1)
+    for part in ends:
+        part.setflags(write=False)
+    return ends
 
 
 def dense_codes(values: np.ndarray) -> np.ndarray:
@@ -79,14 +97,12 @@ def ranks_of_codes(codes: np.ndarray, weights: np.ndarray) -> np.ndarray:
     size = int(codes.max(initial=-1)) + 1
     flat = (codes + np.arange(m)[:, None] * size).ravel()
     mass = np.bincount(flat, np.broadcast_to(weights, (m, p)).ravel(), minlength=m * size).reshape(m, size)
-    middle = np.cumsum(mass, axis=1)
-    middle -= 0.5 * mass
-    middle += 0.5
+    middle = np.cumsum(mass, axis=1) - (0.5 * mass - 0.5)
     return middle.ravel()[flat].reshape(m, p)
 
 
 def weighted_ranks(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Ranks within each row of (m, p) values where entry p stands ``weights[p]`` times.
+    """Ranks within each row of (m, p) values where entry p stands ``weights[p]`` times; ties get their mean.
 
     Examples
     --------
@@ -94,22 +110,45 @@ def weighted_ranks(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
     [[1.5, 3.0, 1.5]]
     """
     order = np.argsort(values, axis=1)
-    ordered = np.take_along_axis(values, order, axis=1)
-    mass = weights[order]
-    last = np.cumsum(mass, axis=1)
-    ranks = np.empty_like(ordered)
-    if (ordered[:, 1:] == ordered[:, :-1]).any():
-        # Ends of the runs of equal values, and what lies below them.
-        new = np.ones(values.shape, dtype=bool)
-        new[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
-        ends = np.ones(values.shape, dtype=bool)
-        ends[:, :-1] = new[:, 1:]
-        below = np.maximum.accumulate(np.where(new, last - mass, 0.0), axis=1)
-        above = np.minimum.accumulate(np.where(ends, last, np.inf)[:, ::-1], axis=1)[:, ::-1]
-        np.put_along_axis(ranks, order, 0.5 * (below + above) + 0.5, axis=1)
-    else:
-        np.put_along_axis(ranks, order, last - 0.5 * mass + 0.5, axis=1)
-    return ranks
+    return _ranks_in_order(values, order, weights)
+
+
+def ranks_of_halves(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """As :func:`weighted_ranks`, of half-integers (sums of ranks), sorted by counting.
+
+    Examples
+    --------
+    >>> ranks_of_halves(np.array([[5.5, 7.0, 5.5]]), np.array([1.0, 1.0, 2.0])).tolist()
+    [[2.0, 4.0, 2.0]]
+    """
+    whole = (2.0 * values).astype(np.int64)
+    whole -= whole.min(initial=0)
+    if whole.max(initial=0) >= 1 << 32:
+        return weighted_ranks(values, weights)
+    # Sixteen bits at a time: NumPy sorts these by counting, in a time that does not depend on their order.
+    order = np.argsort((whole & 0xFFFF).astype(np.uint16), axis=1, kind="stable")
+    if whole.max(initial=0) >= 1 << 16:
+        high = np.take_along_axis((whole >> 16).astype(np.uint16), order, axis=1)
+        order = np.take_along_axis(order, np.argsort(high, axis=1, kind="stable"), axis=1)
+    return _ranks_in_order(whole, order, weights)
+
+
+def _ranks_in_order(values: np.ndarray, order: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Mean ranks of runs of equal values, once it is known how each row is ordered."""
+    m, p = values.shape
+    flat = (order + np.arange(m)[:, None] * p).ravel()
+    ordered = values.ravel()[flat].reshape(m, p)
+    new = np.ones((m, p), dtype=bool)
+    np.not_equal(ordered[:, 1:], ordered[:, :-1], out=new[:, 1:])
+    starts = np.flatnonzero(new.ravel())
+    mass = weights[order].ravel()
+    group = np.add.reduceat(mass, starts)
+    # All rows have the same mass, so ranks of the rows behind each other differ by multiples of it.
+    middle = np.cumsum(group) - 0.5 * group + 0.5
+    middle -= (starts // p) * float(weights.sum())
+    ranks = np.empty(m * p)
+    ranks[flat] = np.repeat(middle, np.diff(starts, append=m * p))
+    return ranks.reshape(m, p)
 
 
 def dual_variance(

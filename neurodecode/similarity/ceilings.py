@@ -97,7 +97,7 @@ def subjects_of(rdms: xr.DataArray, measure: Measure) -> tuple[np.ndarray, np.nd
     rdms = check_rdm(rdms, "rdms")
     if rdms.ndim > 3 or (rdms.ndim == 3 and rdms.dims[0] != "subject"):
         raise DegenerateDataError(
-            f"rdms have dims {rdms.dims}; expected ([subject,] stimulus, stimulus_other). Select one {rdms.dims[0]} first."
+            f"rdms have dims {rdms.dims}; expected ([subject,] stimulus, stimulus_other). Take a {rdms.dims[0]} first."
         )
     if rdms.sizes["stimulus"] < 3:
         raise DegenerateDataError("two stimuli make one dissimilarity, which has no order; at least 3 are needed")

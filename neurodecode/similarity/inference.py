@@ -20,7 +20,8 @@ from ..compute.resample import holm
 from .ceilings import ONE_SUBJECT, check_resamples, name_of, subjects_of
 from .models import Model, as_model, fit_model
 from .rdms import match_rdms, upper
-from .resampling import Draws, Problem, bootstrap as drawn_again, spread, stimulus_folds
+from .resampling import Draws, Problem, spread, stimulus_folds
+from .resampling import bootstrap as drawn_again
 from .weighted import measure_of
 
 SCHEMA = "neurodecode.rsa/1"
@@ -134,7 +135,7 @@ def compare_models(
         "weights": weights,
         "folds": 0 if problem.fold is None else int(problem.fold.max()) + 1,
         "ceiling_reason": ONE_SUBJECT if len(data) < 2 else None,
-        "test": "t; above 0 and below the ceiling one-sided, between models two-sided; FDR Benjamini-Hochberg, FWE Holm",
+        "test": "t; above 0 and below the ceiling one-sided, two models two-sided; FDR Benjamini-Hochberg, FWE Holm",
     }
     return _dataset(found, names, subjects, attrs)
 

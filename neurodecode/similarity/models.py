@@ -225,9 +225,7 @@ def as_model(entry: Any, name: str) -> Model:
     if isinstance(entry, (Fixed, Weighted, Selected)):
         return entry
     if isinstance(entry, Mapping):
-        raise TypeError(
-            f"model {name!r} is a mapping; say what to do with its parts: Weighted(parts) or Selected(parts)."
-        )
+        raise TypeError(f"model {name!r} is a mapping; say what to do with its parts: Weighted(...) or Selected(...).")
     rdm = check_rdm(entry, f"model {name!r}")
     if rdm.ndim != 2:
         raise AlignmentError(

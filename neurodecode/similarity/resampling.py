@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from ..compute.resample import dual_variance, resample_counts
 from .models import Model
-from .weighted import Cosine, Measure, Sample
+from .weighted import Cosine, Measure, Sample, bounds_of_products, sums_of_products
 
 LEAST_DISTINCT = 4
 LEAST_IN_FOLD = 3
@@ -62,15 +63,22 @@ class Problem:
             aims = self.measure.units(self.data, test) if isinstance(self.measure, Cosine) else None
             for at, (model, parts) in enumerate(self.models):
                 if not model.fitted:
-                    out[:, at] += self._against(parts, test, aims)[0]
+                    out[:, at] += self._scored(self.prepared[at], test, aims)[0]
                     continue
                 for draw, often in enumerate(times):
                     out[draw, at] += self._left_out(model, parts, often, train, test, aims)
         return out / len(blocks)
 
+    @cached_property
+    def prepared(self) -> list[np.ndarray]:
+        """The values of every model as the measure takes them."""
+        return [self.measure.prepare(parts) for _, parts in self.models]
+
     def _against(self, predicted: np.ndarray, test: Sample, aims: np.ndarray | None) -> np.ndarray:
         """(predictions, subjects) scores of values on the test pairs."""
-        prepared = self.measure.prepare(predicted)
+        return self._scored(self.measure.prepare(predicted), test, aims)
+
+    def _scored(self, prepared: np.ndarray, test: Sample, aims: np.ndarray | None) -> np.ndarray:
         if aims is None:
             return self.measure.scores(prepared, self.data, test)
         return np.clip(self.measure.units(prepared, test) @ aims.T, -1.0, 1.0)
@@ -102,13 +110,30 @@ class Problem:
     def bounds(self, counts: np.ndarray, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Lower and upper ceiling of every subject, (draws, subjects) each; means over folds."""
         found = [self.measure.bounds(self.data, test, times) for _, test in self.blocks(counts)]
-        return sum(low for low, _ in found) / len(found), sum(high for _, high in found) / len(found)
+        lower, upper = (np.mean([part[side] for part in found], axis=0) for side in (0, 1))
+        return lower, upper
 
     def together(self, counts: np.ndarray, times: np.ndarray) -> np.ndarray:
         """(draws, models + 2, subjects): scores, then the lower and the upper ceiling."""
         scores = self.scores(counts, times)
         lower, upper = self.bounds(counts, times)
         return np.concatenate([scores, lower[:, None], upper[:, None]], axis=1)
+
+    def across(self, counts: np.ndarray, times: np.ndarray) -> np.ndarray:
+        """As :meth:`together` for many samples: (samples, n), (samples or 1, draws, subjects) -> with samples in front.
+
+        Measures for which sums of products are enough take all samples in one product of matrices.
+        """
+        times = np.broadcast_to(times, (len(counts), *times.shape[1:]))
+        measure = self.measure
+        if not isinstance(measure, Cosine) or measure.plain is None or self.fold is not None:
+            found = [self.together(row, often) for row, often in zip(counts, times)]
+            return np.stack(found) if found else np.empty((0, times.shape[1], len(self.models) + 2, self.n_subjects))
+        parts = np.concatenate([np.empty((0, self.data.shape[1])), *(values for _, values in self.models)])
+        scores, gram = sums_of_products(self.data, parts, counts, self.valid, measure.plain == "centred")
+        lower, upper = bounds_of_products(gram, times)
+        scores = np.broadcast_to(scores[:, None], (len(counts), times.shape[1], *scores.shape[1:]))
+        return np.concatenate([scores, lower[:, :, None], upper[:, :, None]], axis=2)
 
     def enough(self, counts: np.ndarray) -> bool:
         """Whether every fold of a sample keeps enough different stimuli to be scored on."""
@@ -148,7 +173,7 @@ def _moves(one: np.ndarray, two: np.ndarray) -> np.ndarray:
 
 def mean_over(values: np.ndarray, times: np.ndarray) -> np.ndarray:
     """(draws, rows, subjects), (draws, subjects) -> (draws, rows): means over the subjects drawn, NaN if one lacks."""
-    drawn = times[:, None] > 0
+    drawn = np.expand_dims(times > 0, 1)
     total = np.where(drawn, values * times[:, None], 0.0).sum(axis=2)
     return total / times.sum(axis=1)[:, None]
 
@@ -181,8 +206,8 @@ class Spread:
     def within(self, rows: np.ndarray) -> Spread:
         """The parts of some rows."""
         at = np.ix_(rows, rows)
-        parts = (part[at] for part in (self.subjects, self.stimuli, self.ends, self.shared))
-        return Spread(*parts, self.n_subjects, self.n_stimuli)
+        parts = [part[at] for part in (self.subjects, self.stimuli, self.ends, self.shared)]
+        return Spread(parts[0], parts[1], parts[2], parts[3], self.n_subjects, self.n_stimuli)
 
     def of(self, contrasts: np.ndarray, over: str) -> tuple[np.ndarray, np.ndarray]:
         """Variance and degrees of freedom of each row of ``contrasts`` (q, rows), over subjects, stimuli or both."""
@@ -229,8 +254,7 @@ def spread(problem: Problem, over: str) -> Spread:
         values = mean_over(problem.together(np.ones(n), times), times)
         by_subject = _jackknife(values)
     if over != "subject":
-        everyone = np.ones((1, subjects))
-        values = np.stack([problem.together(1.0 - row, everyone)[0] for row in np.eye(n)])
+        values = problem.across(1.0 - np.eye(n), np.ones((1, 1, subjects)))[:, 0]
         parts = problem.pair_parts()
         mean = values.mean(axis=2)
         ends = _jackknife(mean)
@@ -268,7 +292,7 @@ def bootstrap(problem: Problem, over: str, n_resamples: int, rng: np.random.Gene
     n / (n - 1), and for both factors :func:`neurodecode.compute.resample.dual_variance`.
     """
     subjects, n, rows = problem.n_subjects, problem.n, len(problem.models) + 2
-    all_subjects, all_stimuli = np.ones((1, subjects)), np.ones(n)
+    all_stimuli = np.ones(n)
     times = resample_counts(subjects, n_resamples, rng) if over != "stimulus" else None
     stimuli = resample_counts(n, n_resamples, rng) if over != "subject" else None
     held = {name: np.full((n_resamples, rows), np.nan) for name in ("subject", "stimulus", "both")}
@@ -276,15 +300,15 @@ def bootstrap(problem: Problem, over: str, n_resamples: int, rng: np.random.Gene
         held["subject"] = mean_over(problem.together(all_stimuli, times), times)
     few = 0
     if stimuli is not None:
-        for at, counts in enumerate(stimuli):
-            if not problem.enough(counts):
-                few += 1
-                continue
-            which = all_subjects if times is None else np.vstack([all_subjects, times[at : at + 1]])
-            found = mean_over(problem.together(counts, which), which)
-            held["stimulus"][at] = found[0]
-            if times is not None:
-                held["both"][at] = found[1]
+        kept = np.flatnonzero([problem.enough(counts) for counts in stimuli])
+        few = n_resamples - len(kept)
+        which = np.ones((1, 1, subjects))
+        if times is not None:
+            which = np.stack([np.ones((len(kept), subjects)), times[kept]], axis=1)
+        found = problem.across(stimuli[kept], which)
+        held["stimulus"][kept] = mean_over(found[:, 0], np.broadcast_to(which[:, 0], (len(kept), subjects)))
+        if times is not None:
+            held["both"][kept] = mean_over(found[:, 1], which[:, 1])
     values = held[over]
     finite = np.isfinite(values)
     n_few = np.zeros(n_resamples, dtype=bool) if stimuli is None else ~finite.any(axis=1)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from .._names import lookup
-from ..compute.resample import dense_codes, pair_weights, ranks_of_codes, weighted_ranks
+from ..compute.resample import dense_codes, pair_ends, pair_weights, ranks_of_codes, ranks_of_halves, weighted_ranks
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def _whitened(values: np.ndarray, sample: Sample) -> np.ndarray:
     are equal over copies, so pairs enter with the root of their weight and B with the root of the other one's count.
     """
     n = len(sample.counts)
-    rows, columns = (index[sample.kept] for index in np.triu_indices(n, 1))
+    rows, columns = (ends[sample.kept] for ends in pair_ends(n))
     root = np.sqrt(sample.counts)
     scaled = values * np.sqrt(sample.weights)
     # B'B: what pairs share. Its eigenvectors give the root of the inverse without any (pairs x pairs) matrix.
@@ -104,10 +104,12 @@ class Cosine:
     ----------
     image : (m, kept pairs), Sample -> (m, kept pairs), linear in the first.
     ranked : whether ranks within the sample take the place of values (Spearman).
+    plain : ``"centred"`` or ``"as is"`` where sums of products are enough (:func:`sums_of_products`), else None.
     """
 
     image: Callable[[np.ndarray, Sample], np.ndarray]
     ranked: bool = False
+    plain: str | None = None
 
     def prepare(self, vectors: np.ndarray) -> np.ndarray:
         """What is reused in every sample: (m, pairs) values, or the order of the values."""
@@ -135,23 +137,13 @@ class Cosine:
         if self.ranked:
             return self._ranked_bounds(prepared, sample, times)
         vectors = self.units(prepared, sample)
-        gram = vectors @ vectors.T
-        own = np.diag(gram)
-        toward = times @ gram
-        square = np.einsum("ds,ds->d", toward, times)[:, None]
-        rest = square - 2 * times * toward + times**2 * own
-        with np.errstate(invalid="ignore", divide="ignore"):
-            lower = (toward - times * own) / np.sqrt(np.where(rest > 1e-12, rest, np.nan))
-            upper = toward / np.sqrt(np.where(square > 1e-12, square, np.nan))
-        alone = (np.count_nonzero(times, axis=1) < 2)[:, None]
-        lower = np.where((times > 0) & ~alone, lower, np.nan)
-        return np.clip(lower, -1.0, 1.0), np.clip(np.where(times > 0, upper, np.nan), -1.0, 1.0)
+        return bounds_of_products(vectors @ vectors.T, times)
 
     def others(self, prepared: np.ndarray, sample: Sample) -> np.ndarray:
         """(m, kept pairs) unit vectors of the pooled others of every subject."""
         parts = self.taken(prepared, sample) if self.ranked else self.units(prepared, sample)
         pooled = parts.sum(axis=0) - parts
-        return unit(self.image(weighted_ranks(pooled, sample.weights), sample)) if self.ranked else unit(pooled)
+        return unit(self.image(ranks_of_halves(pooled, sample.weights), sample)) if self.ranked else unit(pooled)
 
     def _ranked_bounds(self, prepared: np.ndarray, sample: Sample, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         ranks = self.taken(prepared, sample)
@@ -162,12 +154,89 @@ class Cosine:
             # Sums of half-integers are exact, so equal means of ranks stay equal.
             everyone = often[drawn] @ ranks[drawn]
             pooled = everyone - often[drawn, None] * ranks[drawn]
-            pooled = weighted_ranks(np.vstack([pooled, everyone]), sample.weights)
+            pooled = ranks_of_halves(np.vstack([pooled, everyone]), sample.weights)
             images = unit(self.image(pooled, sample))
             if len(drawn) > 1:
                 lower[at, drawn] = np.einsum("sp,sp->s", units[drawn], images[:-1])
             upper[at, drawn] = units[drawn] @ images[-1]
         return lower, upper
+
+
+def bounds_of_products(gram: np.ndarray, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Ceilings from the products of the subjects' unit vectors: (..., s, s), (..., draws, s) -> (..., draws, s) twice.
+
+    With ``K`` the products and ``m`` how often each was drawn, all pooled are ``K m / sqrt(m'Km)`` away from each; the
+    others of s are so with ``m_s = 0``.
+    """
+    own = np.diagonal(gram, axis1=-2, axis2=-1)[..., None, :]
+    toward = times @ gram
+    square = (toward * times).sum(axis=-1, keepdims=True)
+    rest = square - 2 * times * toward + times**2 * own
+    with np.errstate(invalid="ignore", divide="ignore"):
+        lower = (toward - times * own) / np.sqrt(np.where(rest > 1e-12, rest, np.nan))
+        upper = toward / np.sqrt(np.where(square > 1e-12, square, np.nan))
+    alone = (np.count_nonzero(times, axis=-1) < 2)[..., None]
+    lower = np.where((times > 0) & ~alone, lower, np.nan)
+    return np.clip(lower, -1.0, 1.0), np.clip(np.where(times > 0, upper, np.nan), -1.0, 1.0)
+
+
+def sums_of_products(
+    data: np.ndarray, models: np.ndarray, counts: np.ndarray, valid: np.ndarray, centred: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Scores of models and products of subjects in many samples at once, by one product of matrices.
+
+    ``sum over pairs of w_p x_p y_p`` with ``w_p = m_i m_j`` is linear in w: the products ``x_p y_p`` of all that are
+    compared stand in one matrix, the weights of all samples in another.
+
+    Parameters
+    ----------
+    data : (s, pairs), models : (m, pairs), counts : (samples, n), valid : (pairs,).
+    centred : Pearson; else cosine.
+
+    Returns
+    -------
+    scores (samples, m, s) and products of unit vectors (samples, s, s); NaN for what is constant in a sample.
+    """
+    s, m = len(data), len(models)
+    rows, columns = np.triu_indices(s)
+    both = np.vstack([data, models])[:, valid]
+    if centred:
+        both = both - both.mean(axis=1, keepdims=True)
+    scale = np.sqrt((both**2).mean(axis=1, keepdims=True))
+    both = both / np.where(scale > 0, scale, 1.0)
+    n_products = len(rows) + m * s + m
+    sums = np.zeros((len(counts), n_products + s + m + 1))
+    ends = [part[valid] for part in pair_ends(counts.shape[1])]
+    # Blocks of pairs: 16 MB of products, and of weights, at most.
+    size = max(256, 2_000_000 // max(sums.shape[1], len(counts)))
+    for start in range(0, both.shape[1], size):
+        part = both[:, start : start + size]
+        one, two = part[:s], part[s:]
+        table = np.empty((sums.shape[1], part.shape[1]))
+        np.multiply(one[rows], one[columns], out=table[: len(rows)])
+        np.multiply(two[:, None], one, out=table[len(rows) : len(rows) + m * s].reshape(m, s, part.shape[1]))
+        np.multiply(two, two, out=table[len(rows) + m * s : n_products])
+        table[n_products:-1] = part
+        table[-1] = 1.0
+        weights = counts[:, ends[0][start : start + size]] * counts[:, ends[1][start : start + size]]
+        sums += weights @ table.T
+    mean = np.zeros((len(counts), s + m))
+    mass = sums[:, -1:]
+    if centred:
+        mean = sums[:, n_products:-1] / mass
+    one, two = mean[:, :s], mean[:, s:]
+    gram = np.empty((len(counts), s, s))
+    gram[:, rows, columns] = gram[:, columns, rows] = sums[:, : len(rows)]
+    gram -= mass[:, :, None] * one[:, :, None] * one[:, None]
+    cross = sums[:, len(rows) : len(rows) + m * s].reshape(-1, m, s) - mass[:, :, None] * two[:, :, None] * one[:, None]
+    length = sums[:, len(rows) + m * s : n_products] - mass * two**2
+    # What is constant but for rounding is constant.
+    own = np.diagonal(gram, axis1=1, axis2=2)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        by_subject = 1.0 / np.sqrt(np.where(own > 1e-12 * mass, own, np.nan))
+        by_model = 1.0 / np.sqrt(np.where(length > 1e-12 * mass, length, np.nan))
+    scores = cross * by_model[:, :, None] * by_subject[:, None]
+    return np.clip(scores, -1.0, 1.0), gram * by_subject[:, :, None] * by_subject[:, None]
 
 
 @dataclass(frozen=True)
@@ -221,8 +290,8 @@ class Table:
 Measure = Cosine | Table
 COSINES: dict[str, Cosine] = {
     "spearman": Cosine(_centred, ranked=True),
-    "pearson": Cosine(_centred),
-    "cosine": Cosine(_plain),
+    "pearson": Cosine(_centred, plain="centred"),
+    "cosine": Cosine(_plain, plain="as is"),
     "whitened_cosine": Cosine(_whitened),
     "whitened_pearson": Cosine(_whitened_centred),
 }
