@@ -20,6 +20,8 @@ __getattr__, __dir__, __all__ = _lazy(
         "SSD": "filters",
         "Searchlight": "searchlight",
         "Sliding": "sliding",
+        "SpaceNetClassifier": "space_net",
+        "SpaceNetRegressor": "space_net",
         "TemporalResponse": "receptive",
         "Xdawn": "filters",
         "chain_time": "unfolding",

@@ -7,6 +7,7 @@ import inspect
 import pickle
 import pkgutil
 
+import nibabel
 import numpy as np
 import pytest
 import xarray as xr
@@ -22,6 +23,12 @@ from neurodecode.representation import as_representation
 # Small random problems end at the edge of the penalty grid and have constant features; that is not what is asked here.
 pytestmark = pytest.mark.filterwarnings("ignore::neurodecode.exceptions.NeurodecodeWarning")
 
+
+def six_voxels() -> nibabel.Nifti1Image:
+    """A mask of as many voxels as the worlds below have units."""
+    return nibabel.Nifti1Image(np.ones((3, 2, 1), dtype=np.int8), np.eye(4))
+
+
 # Estimators whose constructor needs arguments; everything else is built with none.
 MAKE = {
     "Labelled": lambda cls: cls(StandardScaler()),
@@ -36,6 +43,8 @@ MAKE = {
     "Generalizing": lambda cls: cls(LinearClassifier("lda", shrinkage=0.1)),
     "Searchlight": lambda cls: cls(LinearClassifier("lda", shrinkage=0.1), neighbours=[[0, 1], [2], [1], [4], [5], []]),
     "Sliding": lambda cls: cls(LinearClassifier("lda", shrinkage=0.1)),
+    "SpaceNetClassifier": lambda cls: cls(alphas=0.01, mask=six_voxels()),
+    "SpaceNetRegressor": lambda cls: cls(alphas=0.01, mask=six_voxels()),
     "TemporalResponse": lambda cls: cls(-2.0, 4.0, Ridge([0.1, 1.0, 10.0], cv=3), by=None, sfreq=0.5),
     "SSD": lambda cls: cls((0.1, 0.2), flank=0.3, gap=0.0, sfreq=1.0),
 }
@@ -49,7 +58,13 @@ NEEDS_TIME = {
     "Sliding": "takes samples x units x times and answers for every time",
     "Generalizing": "takes samples x units x times and answers for every time and time of testing",
 }
-NOT_SCIKIT = {**NEEDS_TIME, "Searchlight": "answers for every neighbourhood, samples x units"}
+VOLUME = "takes the voxels of one volume, so their number is given"
+NOT_SCIKIT = {
+    **NEEDS_TIME,
+    "Searchlight": "answers for every neighbourhood, samples x units",
+    "SpaceNetClassifier": VOLUME,
+    "SpaceNetRegressor": VOLUME,
+}
 EXPECTED = {
     "CSP": {"check_estimators_dtypes": ZEROS},
     "SPoC": {"check_estimators_dtypes": ZEROS},

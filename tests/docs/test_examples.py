@@ -140,6 +140,12 @@ def heard(as_representation):
     }
 
 
+def placed(brain):
+    """The same recording with its units as neighbouring voxels."""
+    places = {axis: ("unit", place) for axis, place in zip("ijk", np.argwhere(np.ones((len(brain[0]), 1, 1))).T)}
+    return brain.assign_coords(places).assign_attrs(affine=np.diag([3.0, 3, 3, 1]).tolist())
+
+
 @pytest.fixture(scope="module")
 def desk():
     """What a reader of the catalogue has on the desk: a small recording, features, networks, people."""
@@ -184,6 +190,7 @@ def desk():
         **dict.fromkeys(("Banded ridge", "Variance partition", "Stacked regression"), spaces),
         "Finite impulse response encoding": blood,
         "Canonical haemodynamic response, with derivatives": blood,
+        "Sparse and smooth maps": {"brain": placed(brain)},
         "Temporal response functions": heard(representation.as_representation),
         "Network against network": {
             "model": zoo.small_conv(4, random_state=1), "other": zoo.small_conv(4, random_state=2), "pictures": pictures

@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 from references.linear import contiguous_folds, slow_r2
 from sklearn.kernel_ridge import KernelRidge as Peer
-from sklearn.linear_model import MultiTaskElasticNet
+from sklearn.linear_model import ElasticNetCV, MultiTaskElasticNet
 from sklearn.metrics.pairwise import rbf_kernel
+from sklearn.multioutput import MultiOutputRegressor
 from sklearn.preprocessing import KernelCenterer
 
+from neurodecode.evaluation import SplitBy, cross_validate
 from neurodecode.exceptions import AlignmentError, DegenerateDataError, NeurodecodeWarning
 from neurodecode.linear import KernelRidge, Ridge
 from neurodecode.representation import Labelled, as_representation
@@ -163,3 +165,19 @@ def test_elastic_net_keeps_labels_and_the_features_that_matter():
     kept = np.abs(model.estimator_.coef_).sum(0) > 0
     assert kept[:2].all()
     assert not kept[2:].any()
+
+
+def test_elastic_net_of_its_own_for_every_target():
+    rng = np.random.default_rng(10)
+    x = rng.normal(size=(80, 6))
+    y = np.stack([2 * x[:, 0], 2 * x[:, 3]], 1) + 0.3 * rng.normal(size=(80, 2))
+    stimulus = np.arange(80).astype(str)
+    X = as_representation(x, stimulus=stimulus, kind="features")
+    run = {"run": np.arange(80) // 20}
+    Y = as_representation(y, stimulus=stimulus, kind="fmri", unit={"roi": list("ab")}, sample=run)
+    model = Labelled(MultiOutputRegressor(ElasticNetCV(cv=3)))
+    for target, one in enumerate(model.fit(X, Y).estimator_.estimators_):
+        assert np.abs(one.coef_).argmax() == 3 * target
+    result = cross_validate(model, X.assign_coords(run=Y["run"]), Y, SplitBy("run"), score="r")
+    assert result["roi"].values.tolist() == list("ab")
+    assert result["score"].values.min() > 0.9
