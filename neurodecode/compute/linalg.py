@@ -13,14 +13,14 @@ Pure functions of tensors. Factorisations run in float64 and are handed back in 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from .batching import batches
 
-STACK = 1 << 20  # entries of the stacked prediction matrices that are held at once
+PIECE = 1 << 20  # entries of the float64 copy of some features that are held at once
 
 
 @dataclass(frozen=True)
@@ -28,32 +28,39 @@ class Spectrum:
     """The factorised features: left singular vectors, squared singular values, and what leads back to features.
 
     ``left`` (n, r); ``values`` (r,) float64, the squared singular values; ``right`` (p, r) in the primal form, None in
-    the dual; ``x`` (n, p) in the dual form, None in the primal.
+    the dual; ``x`` (n, p) in the dual form, None in the primal; ``lead`` (p, r) ``x' left`` where it was worked out.
     """
 
     left: Tensor
     values: Tensor
     right: Tensor | None
     x: Tensor | None
+    lead: Tensor | None = None
 
     def shrink(self, alphas: Tensor) -> Tensor:
         """What multiplies ``U'Y`` before it is led back: (r, penalties), float64."""
         inverse = 1.0 / (self.values[:, None] + alphas.to(self.values)[None, :])
         return inverse if self.right is None else self.values.sqrt()[:, None] * inverse
 
-    def project(self, x: Tensor) -> Tensor:
-        """New samples in the basis of the spectrum: (m, p) -> (m, r)."""
-        if self.right is not None:
-            return x @ self.right
-        assert self.x is not None
-        return (x @ self.x.T) @ self.left
-
     def weights(self, shrunk: Tensor) -> Tensor:
         """Feature weights from shrunk spectral targets: (r, t) -> (p, t)."""
         if self.right is not None:
             return self.right @ shrunk
+        if self.lead is not None:
+            return self.lead @ shrunk
         assert self.x is not None
         return self.x.T @ (self.left @ shrunk)
+
+    def for_many(self, targets: int) -> Spectrum:
+        """The same, with ``x' left`` worked out once where that is cheaper for so many targets."""
+        if self.x is None or targets <= self.x.shape[1]:
+            return self
+        return replace(self, lead=self.x.T @ self.left)
+
+    def dual(self, y: Tensor, alpha: Tensor) -> Tensor:
+        """Sample weights (n, t) whose product with ``X'`` are the ridge weights of ``y``; ``alpha`` () or (t,)."""
+        inverse = 1.0 / (self.values[:, None] + alpha.to(self.values).reshape(1, -1))
+        return self.left @ (inverse.to(y) * (self.left.T @ y))
 
 
 def choose_solver(n_samples: int, n_features: int, solver: str = "auto") -> str:
@@ -71,13 +78,14 @@ def choose_solver(n_samples: int, n_features: int, solver: str = "auto") -> str:
     return solver
 
 
-def factorise(x: Tensor, solver: str = "auto") -> Spectrum:
+def factorise(x: Tensor, solver: str = "auto", gram: Tensor | None = None) -> Spectrum:
     """The spectrum of ``x``; directions with a singular value at rounding level are left out.
 
     Parameters
     ----------
     x : (n, p) features, centred where an intercept is fitted. Not changed; the dual form keeps it.
     solver : ``"primal"``: thin SVD of x; ``"dual"``: eigenvectors of x x'; ``"auto"``: by shape.
+    gram : (n, n) float64 x x', where it is known already.
 
     Returns
     -------
@@ -97,13 +105,19 @@ def factorise(x: Tensor, solver: str = "auto") -> Spectrum:
     n, p = x.shape
     eps = torch.finfo(torch.float64).eps * max(n, p)
     if choose_solver(n, p, solver) == "primal":
-        left, s, right = torch.linalg.svd(_double(x), full_matrices=False)
+        left, s, right = torch.linalg.svd(double(x), full_matrices=False)
         keep = s > eps * s.max() if s.numel() else torch.zeros(0, dtype=torch.bool)
-        return Spectrum(_like(left[:, keep], x), s[keep].square().to(_home(x)), _like(right[keep].T, x), None)
-    values, left = torch.linalg.eigh(_gram(x))
-    values, left = values.flip(0), left.flip(1)
+        return Spectrum(like(left[:, keep], x), s[keep].square().to(_home(x)), like(right[keep].T, x), None)
+    values, left = eigenvectors(gram_matrix(x) if gram is None else gram, eps)
+    return Spectrum(like(left, x), values.to(_home(x)), None, x)
+
+
+def eigenvectors(gram: Tensor, eps: float) -> tuple[Tensor, Tensor]:
+    """Eigenvalues (r,), largest first, and eigenvectors (n, r) of a Gram matrix; those below ``eps`` are left out."""
+    values, vectors = torch.linalg.eigh(gram)
+    values, vectors = values.flip(0), vectors.flip(1)
     keep = values > eps * values.max().clamp_min(0.0)
-    return Spectrum(_like(left[:, keep], x), values[keep].to(_home(x)), None, x)
+    return values[keep], vectors[:, keep]
 
 
 def solve_ridge(x: Tensor, y: Tensor, alpha: Tensor | float, solver: str = "auto") -> Tensor:
@@ -135,93 +149,7 @@ def spectral_weights(spectrum: Spectrum, y: Tensor, alpha: Tensor) -> Tensor:
     return spectrum.weights(shrink * (spectrum.left.T @ y))
 
 
-@dataclass(frozen=True)
-class Fold:
-    """One split of a penalty search, factorised: all that scoring a block of targets needs.
-
-    ``train`` (n_train,), ``test`` (m,) row numbers; ``left`` (n_train, r); ``basis`` (k, r) with k = min(m, r): the
-    held-out samples in the basis of the spectrum, turned by ``rotation`` (m, k) into r rows where there are more
-    samples than that; ``shrink`` (r, penalties).
-    """
-
-    train: Tensor
-    test: Tensor
-    left: Tensor
-    basis: Tensor
-    rotation: Tensor | None
-    shrink: Tensor
-
-
-def factorise_fold(
-    x: Tensor, train: Tensor, test: Tensor, alphas: Tensor, *, centre: bool = True, solver: str = "auto"
-) -> Fold:
-    """Factorise the training rows of ``x`` and bring the held-out rows into their basis.
-
-    Held-out rows are centred with the training means. Where there are more held-out samples than directions, the
-    basis is replaced by the triangle of its QR decomposition: the squared error splits into a part within the
-    span, which depends on the penalty, and a part outside of it, which does not.
-    """
-    x_train, x_test = x[train], x[test]
-    if centre:
-        mean = x_train.mean(0)
-        x_train -= mean
-        x_test -= mean
-    spectrum = factorise(x_train, solver)
-    basis, rotation = spectrum.project(x_test), None
-    if basis.shape[1] < basis.shape[0]:
-        rotation, triangle = torch.linalg.qr(_double(basis))
-        rotation, basis = _like(rotation, x), _like(triangle, x)
-    return Fold(train, test, spectrum.left, basis, rotation, spectrum.shrink(alphas).to(x.dtype))
-
-
-def path_r2(fold: Fold, y: Tensor, *, centre: bool = True) -> Tensor:
-    """Held-out R2 of every penalty for every target of one split.
-
-    R2 = 1 - sum (y - y_hat)^2 / sum (y - mean of the held-out y)^2. Where a target does not vary over the held-out
-    samples (always so with one sample held out), the variance of the training samples stands in for that of the
-    held-out ones; where it does not vary there either, R2 is 0 for every penalty.
-
-    Parameters
-    ----------
-    fold : from :func:`factorise_fold`.
-    y : (n, t) targets, all rows, both sides.
-    centre : True where an intercept is fitted.
-
-    Returns
-    -------
-    (penalties, t)
-    """
-    y_train, y_test = y[fold.train], y[fold.test]
-    m, t = y_test.shape
-    mean_test = y_test.mean(0)
-    total = (y_test - mean_test).square_().sum(0)
-    flat = total <= m * (8 * torch.finfo(y.dtype).eps * mean_test.abs()).square()
-    if bool(flat.any()):
-        spread = (y_train.amax(0) > y_train.amin(0)).to(y.dtype) * y_train.var(0, correction=0)
-        total = torch.where(flat, m * spread, total)
-    if centre:
-        mean_train = y_train.mean(0)
-        y_train -= mean_train
-        y_test -= mean_train
-    outside = y.new_zeros(t)
-    if fold.rotation is not None:
-        inside = fold.rotation.T @ y_test
-        outside = (y_test.square().sum(0) - inside.square().sum(0)).clamp_min_(0.0)
-        y_test = inside
-    spectral = fold.left.T @ y_train  # (r, t)
-    k, r = fold.basis.shape
-    n_alphas = fold.shrink.shape[1]
-    error = y.new_empty((n_alphas, t))
-    for some in batches(n_alphas, max(1, STACK // max(1, k * max(r, t)))):
-        stacked = fold.basis[None] * fold.shrink.T[some, None, :]  # (penalties, k, r)
-        residual = (stacked.reshape(-1, r) @ spectral).reshape(-1, k, t)
-        error[some] = residual.sub_(y_test).square_().sum(1)
-    error += outside
-    positive = total > 0
-    return torch.where(positive, 1.0 - error / torch.where(positive, total, torch.ones_like(total)), 0.0)
-
-
-def _double(x: Tensor) -> Tensor:
+def double(x: Tensor) -> Tensor:
     """Float64, on the CPU where the device has no float64."""
     return (x.cpu() if x.device.type == "mps" else x).double()
 
@@ -230,18 +158,18 @@ def _home(x: Tensor) -> torch.device:
     return torch.device("cpu") if x.device.type == "mps" else x.device
 
 
-def _like(value: Tensor, x: Tensor) -> Tensor:
+def like(value: Tensor, x: Tensor) -> Tensor:
     return value.to(dtype=x.dtype, device=x.device).contiguous()
 
 
-def _gram(x: Tensor) -> Tensor:
+def gram_matrix(x: Tensor) -> Tensor:
     """x x' in float64, without a float64 copy of all of x."""
     n, p = x.shape
     if x.dtype == torch.float64:
         return x @ x.T
     gram = torch.zeros((n, n), dtype=torch.float64, device=_home(x))
-    for columns in batches(p, max(64, STACK // max(1, n))):
-        part = _double(x[:, columns])
+    for columns in batches(p, max(64, PIECE // max(1, n))):
+        part = double(x[:, columns])
         gram.addmm_(part, part.T)
     return gram
 
@@ -289,3 +217,54 @@ def leave_one_out_r2(spectrum: Spectrum, y: Tensor, alphas: Tensor, *, centre: b
         residual = torch.addmm(outside, left, kept[:, number, None].to(y) * spectral)
         found[number] = free[:, number].to(y).pow(-2) @ residual.square_().mul_(weight)
     return ((~flat).sum(0) - found) / n
+
+
+def closed_form_r2(spectrum: Spectrum, y: Tensor, alphas: Tensor, how: str, *, centre: bool = True) -> Tensor:
+    """Leave-one-out or generalised cross-validation as 1 - squared error / squared deviation from the mean.
+
+    With the hat matrix H(a) of :func:`leave_one_out_r2` and residuals e = y - H y, the squared error is
+
+        "loo"  sum_i (e_i / (1 - H_ii))^2              (Allen 1974: that of n fits, each without one sample)
+        "gcv"  sum_i (e_i / (1 - trace(H) / n))^2      (Golub, Heath & Wahba 1979, equation 1.4)
+
+    Parameters
+    ----------
+    spectrum : of all n samples, centred where an intercept is fitted.
+    y : (n, t) targets, centred where an intercept is fitted.
+    alphas : (penalties,). how : ``"loo"`` or ``"gcv"``.
+
+    Returns
+    -------
+    (penalties, t); minus infinity for a penalty so small that samples decide their own prediction, 0 for a target that
+    does not vary.
+
+    Examples
+    --------
+    >>> x = torch.tensor([[-1.0], [0.0], [1.0]], dtype=torch.float64)
+    >>> closed_form_r2(factorise(x), x.clone(), torch.tensor([0.0]), "loo").round(decimals=3)
+    tensor([[1.]], dtype=torch.float64)
+    """
+    n, t = y.shape
+    left, values = spectrum.left, spectrum.values
+    alphas = alphas.to(values)
+    kept = alphas[None, :] / (values[:, None] + alphas[None, :])  # (r, penalties)
+    spectral = left.T @ y
+    outside = y - left @ spectral
+    if how == "gcv":
+        free = (n - len(values) - centre + kept.sum(0)) / n  # (penalties,): 1 - trace(H) / n
+        sound = free > 1e4 * torch.finfo(y.dtype).eps
+        error = outside.square().sum(0) + kept.square().T.to(y) @ spectral.square()
+        error /= torch.where(sound, free, 1.0).square().to(y)[:, None]
+    else:
+        squared = left.to(values).square()
+        each = (1.0 - squared.sum(1) - (1.0 / n if centre else 0.0))[:, None] + squared @ kept  # 1 - H_ii
+        sound = (each > 1e4 * torch.finfo(y.dtype).eps).all(0)
+        error = y.new_zeros((len(alphas), t))
+        for number in torch.nonzero(sound)[:, 0].tolist():
+            residual = torch.addmm(outside, left, kept[:, number, None].to(y) * spectral)
+            error[number] = each[:, number].to(y).pow(-2) @ residual.square_()
+    mean = y.mean(0)
+    total = (y - mean).square_().sum(0)
+    varies = total > n * (8 * torch.finfo(y.dtype).eps * mean.abs()).square()
+    found = torch.where(varies, 1.0 - error / torch.where(varies, total, torch.ones_like(total)), 0.0)
+    return torch.where(sound[:, None], found, -torch.inf)

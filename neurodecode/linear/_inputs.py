@@ -57,20 +57,24 @@ def features(
     return x
 
 
-def targets(y: Any, estimator: str) -> np.ndarray:
-    """Real numbers as (samples,) or (samples, targets), not yet read: a memory map or a Dask array stays one."""
+def targets(y: Any, estimator: str) -> Any:
+    """Real numbers as (samples,) or (samples, targets), not yet read: a memory map or a store stays one."""
     if y is None:
         raise ValueError(f"{estimator} requires y to be passed, but the target y is None.")
     if isinstance(y, xr.DataArray) and y.dims not in (("sample",), ("sample", "unit")):
         raise AlignmentError(f"y has the dimensions {y.dims}; expected ('sample', 'unit') or ('sample',).")
-    values = y.data if isinstance(y, xr.DataArray) else y if isinstance(y, np.ndarray) else np.asarray(y)
+    values: Any
+    if isinstance(y, xr.DataArray):
+        values = y.data if getattr(y.variable, "_in_memory", True) else Lazy(y) if y.ndim == 2 else y.values
+    else:
+        values = y if isinstance(y, np.ndarray) or (in_store(y) and y.ndim == 2) else np.asarray(y)
     if values.dtype.kind == "c":
         raise ValueError(
             f"Complex data not supported: y is {values.dtype}. Take its real and imaginary part as targets."
         )
     if values.dtype.kind not in "fiub":
         try:
-            values = values.astype(np.float64)
+            values = np.asarray(values).astype(np.float64)
         except (TypeError, ValueError) as error:
             raise ValueError(
                 f"y is {values.dtype}; {estimator} predicts numbers. Use LinearClassifier for classes."
@@ -170,7 +174,7 @@ def read_columns(values: Any, columns: slice, dtype: np.dtype) -> np.ndarray:
 
 def _release(values: Any) -> Callable[[], None] | None:
     """What gives back the memory of the part of a read-only memory map that has been read; None for other arrays."""
-    owner: Any = values
+    owner: Any = values if isinstance(values, np.ndarray) else None
     read_only = False
     while isinstance(owner, np.ndarray):
         read_only = read_only or (isinstance(owner, np.memmap) and owner.mode == "r")
@@ -178,3 +182,42 @@ def _release(values: Any) -> Callable[[], None] | None:
     if read_only and isinstance(owner, mmap.mmap) and hasattr(owner, "madvise"):
         return partial(owner.madvise, mmap.MADV_DONTNEED)
     return None
+
+
+def read_rows(values: np.ndarray, rows: slice) -> np.ndarray:
+    """A copy of some rows of a memory map, which is then forgotten."""
+    found = np.array(values[rows])
+    release = _release(values)
+    if release is not None:
+        release()
+    return found
+
+
+class Lazy:
+    """A labelled array that is not in memory, read by positions."""
+
+    def __init__(self, y: xr.DataArray):
+        self.y, self.shape, self.dtype, self.ndim = y, y.shape, y.dtype, y.ndim
+        self.chunks = y.chunks or y.encoding.get("chunks")
+
+    def __getitem__(self, key: tuple[slice, slice]) -> np.ndarray:
+        return np.asarray(self.y[key].values)
+
+    def __len__(self) -> int:
+        return int(self.shape[0])
+
+
+def in_store(values: Any) -> bool:
+    """Whether an array is one that gives its columns on request and is not in memory (zarr, Dask, HDF5)."""
+    known = all(hasattr(values, name) for name in ("shape", "dtype", "ndim", "__getitem__"))
+    return known and not isinstance(values, np.ndarray) and isinstance(getattr(values, "dtype", None), np.dtype)
+
+
+def together(values: Any) -> int:
+    """How many columns lie together in a store; 0 for an array in memory or a memory map."""
+    if isinstance(values, np.ndarray):
+        return 0
+    chunks = getattr(values, "chunks", None)
+    if not chunks or len(chunks) < 2:
+        return 1
+    return int(chunks[1]) if isinstance(chunks[1], (int, np.integer)) else int(max(chunks[1]))
