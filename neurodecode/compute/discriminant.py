@@ -22,6 +22,7 @@ from scipy.linalg.lapack import dpotrf
 from torch import Tensor
 
 ONE_BY_ONE = 48  # from this order on LAPACK called once a matrix is faster than in a batch
+EXACT = 1e-6  # eigenvalues of X'X that reach less far down are as good as singular values of X
 SOUND = 1e-6  # a pivot below this share of its variance: the caller should look at the problem alone
 
 
@@ -282,27 +283,38 @@ def permuted_decisions(
     n, p = x.shape
     x, x_test = x.double(), x_test.double()
     centre = x.mean(0)
-    left, s, right = torch.linalg.svd(x - centre, full_matrices=False)
-    keep = s > 1e-12 * s.max().clamp_min(torch.finfo(torch.float64).tiny)
-    left, s, right = left[:, keep], s[keep], right[keep]
-    values = s.square() / n
+    values, left, right = _directions(x - centre)
     ones = labels.sum(1).double()
     zeros = n - ones
     usable = (ones > 0) & (zeros > 0)
     ones, zeros = ones.clamp_min(1), zeros.clamp_min(1)
     # The mean of the second class relative to that of all samples is (n0 / n) d.
-    apart = (labels.double() @ left) * s * (n / (ones * zeros))[:, None]  # (labellings, r): d in the basis
+    apart = labels.double() @ left  # (labellings, r): d in the basis
+    apart *= (n / (ones * zeros))[:, None]
     q = ones * zeros / n**2
     amount = 0.0 if shrinkage is None else float(shrinkage)
     trace = values.sum() - q * apart.square().sum(1)
     floor = amount * trace / p
-    spread = (1.0 - amount) * values + floor[:, None]
-    inverse = apart / spread
-    left_over = 1.0 - (1.0 - amount) * q * (apart * inverse).sum(1)
-    full_rank = len(s) == p or amount > 0
-    weak = spread.amin(1) / spread.amax(1).clamp_min(torch.finfo(torch.float64).tiny)
-    sound = usable & (left_over > SOUND) & (weak > SOUND * 1e-3) & (floor >= 0) & full_rank & (trace > 0)
-    weights = inverse / torch.where(sound, left_over, torch.ones_like(left_over))[:, None]
-    bias = -0.5 * (zeros - ones) / n * (apart * weights).sum(1) + torch.log(ones / zeros)
-    basis = (x_test - centre) @ right.T
-    return basis @ weights.T + bias, sound
+    inverse = apart / torch.add((1.0 - amount) * values, floor[:, None])
+    length = torch.linalg.vecdot(apart, inverse)
+    left_over = 1.0 - (1.0 - amount) * q * length
+    full_rank = len(values) == p or amount > 0
+    low, high = ((1.0 - amount) * one + floor for one in (values.min(), values.max()))
+    sound = usable & (left_over > SOUND) & (low > SOUND * 1e-3 * high) & (floor >= 0) & full_rank & (trace > 0)
+    left_over = torch.where(sound, left_over, torch.ones_like(left_over))
+    bias = -0.5 * (zeros - ones) / n * length / left_over + torch.log(ones / zeros)
+    decisions = ((x_test - centre) @ right) @ inverse.T
+    return decisions.div_(left_over).add_(bias), sound
+
+
+def _directions(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Variances (r,) of centred x along its own directions, x in them (n, r), and the directions (p, r)."""
+    n, p = x.shape
+    if p <= n:
+        values, right = torch.linalg.eigh(x.T @ x)
+        if float(values[0]) > EXACT * float(values[-1]):
+            return values / n, x @ right, right
+    left, s, right = torch.linalg.svd(x, full_matrices=False)
+    keep = s > 1e-12 * s.max().clamp_min(torch.finfo(torch.float64).tiny)
+    left, s, right = left[:, keep], s[keep], right[keep]
+    return s.square() / n, left * s, right.T

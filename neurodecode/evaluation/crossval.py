@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import re
 import warnings
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,7 @@ from .splits import Fold, resolve_splits
 
 log = logging.getLogger("neurodecode")
 KEEP = ("prediction",)
+BESIDE = 1 << 20  # bytes: smaller arrays are not worth a thread
 
 
 def cross_validate(
@@ -135,14 +138,12 @@ def cross_validate(
     orders, drawn = _permutations(problem, X, Y, blocks, permute, int(permutations), seed)
     todo = pieces(problem, orders, target_block)
     folds_hash = _folds_hash(problem)
-    with ThreadPoolExecutor(1) as beside:
-        # Digests of large arrays take as long as fitting them; only a store has to know them before.
-        digests = beside.submit(_digests, X, Y)
+    with _digests(X, Y) as digests:
         job: dict[str, Any] = {}
         if store is not None:
-            job = _job(problem, digests.result(), folds_hash, text, seed, orders, by, nan_policy, assume_aligned)
+            job = _job(problem, digests(), folds_hash, text, seed, orders, by, nan_policy, assume_aligned)
         found, resumed = work(problem, todo, job, store, client)
-        hashes = digests.result()
+        hashes = digests()
     told = merged([note for one in found.values() for note in one["notes"]])
     for note in [*drawn.pop("notes"), *told]:
         warnings.warn(note, NeurodecodeWarning, stacklevel=2)
@@ -326,8 +327,19 @@ def estimator_text(est: Any) -> str:
     return re.sub(r" at 0x[0-9a-f]+", "", re.sub(r"\s*\n\s*", " ", text))
 
 
-def _digests(X: Any, Y: Any) -> dict[str, str]:
-    return {"X": digest(X), "Y": digest(Y)}
+@contextmanager
+def _digests(X: Any, Y: Any) -> Iterator[Callable[[], dict[str, str]]]:
+    """What waits for the digests: those of large arrays take as long as fitting them, and are taken beside it."""
+
+    def take() -> dict[str, str]:
+        return {"X": digest(X), "Y": digest(Y)}
+
+    if sum(getattr(array, "nbytes", 0) for array in (X, Y)) < BESIDE:
+        found = take()
+        yield lambda: found
+    else:
+        with ThreadPoolExecutor(1) as beside:
+            yield beside.submit(take).result
 
 
 def _folds_hash(problem: Problem) -> str:

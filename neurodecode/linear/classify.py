@@ -171,10 +171,11 @@ class LinearClassifier(ClassifierMixin, BaseEstimator):
         decisions (test samples, labellings), and (labellings,) booleans: False where the decision of a labelling is
         not accurate (or has a single class) and must come from ``fit``. Only for ``"lda"`` without ``"auto"``.
         """
-        x, x_test = (_inputs.features(clone(self), one, samples=1) for one in (X, X_test))
+        x, x_test = (np.ascontiguousarray(_inputs.matrix(one)) for one in (X, X_test))
+        if x.dtype.kind not in "fiub" or not (_inputs.is_finite(x) and _inputs.is_finite(x_test)):
+            x, x_test = (_inputs.features(clone(self), one, samples=1) for one in (X, X_test))
         found, sound = permuted_decisions(
-            torch.from_numpy(np.ascontiguousarray(x)), torch.from_numpy(np.ascontiguousarray(labels)),
-            torch.from_numpy(np.ascontiguousarray(x_test)),
+            torch.from_numpy(x), torch.from_numpy(np.ascontiguousarray(labels)), torch.from_numpy(x_test),
             None if self.shrinkage is None else float(self.shrinkage),
         )  # fmt: skip
         return found.numpy(), sound.numpy()
