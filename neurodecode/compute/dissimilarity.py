@@ -46,7 +46,7 @@ def correlation(x: np.ndarray) -> np.ndarray:
     if products is not None:
         raw = np.diagonal(products)
         if (raw - p * mean**2 > 1e-3 * raw).all():
-            products -= p * mean[:, None] * mean
+            products -= p * (mean[:, None] * mean)
             return _one_minus(products, np.diagonal(products).copy())
     centred = x - mean[..., None]
     products = gram(centred)
@@ -137,6 +137,22 @@ def crossed(folds: np.ndarray, precision: np.ndarray | None = None) -> np.ndarra
     if precision is None and size > 1e5 * float(np.abs(found).mean()):
         found, _ = _crossed(folds - folds.mean(axis=-2, keepdims=True), precision)
     return found
+
+
+def crossed_pairs(folds: np.ndarray, whiteners: dict[tuple[int, int], Whitener]) -> np.ndarray:
+    """Like :func:`crossed`, every pair of folds f < g with a whitener of its own: (F, n, p) -> (n, n).
+
+    Examples
+    --------
+    >>> white = diagonal_only(np.array([[2.0], [-2.0]]))
+    >>> crossed_pairs(np.array([[[0.0], [2.0]], [[0.0], [6.0]]]), {(0, 1): white}).tolist()
+    [[0.0, 3.0], [3.0, 0.0]]
+    """
+    centred = folds - folds.mean(axis=-2, keepdims=True)
+    kernel = np.zeros((folds.shape[-2], folds.shape[-2]))
+    for (f, g), whiten in whiteners.items():
+        kernel += whiten(centred[f]) @ whiten(centred[g]).T
+    return _from_kernel(kernel) / len(whiteners)
 
 
 def poisson(x: np.ndarray, prior_rate: float = 1.0, prior_weight: float = 0.1) -> np.ndarray:
@@ -317,8 +333,7 @@ def _one_minus(products: np.ndarray, power: np.ndarray) -> np.ndarray:
     """``1 - products / lengths``, at most 2 and at least 0, in the memory of the products."""
     with np.errstate(invalid="ignore", divide="ignore"):
         inverse = 1.0 / np.sqrt(power)
-        products *= inverse[..., :, None]
-        products *= inverse[..., None, :]
+        products *= inverse[..., :, None] * inverse[..., None, :]
     np.subtract(1.0, products, out=products)
     np.clip(products, 0.0, 2.0, out=products)
     _diagonal_of(products)[...] = np.where(np.isnan(power), np.nan, 0.0)

@@ -95,8 +95,10 @@ def rdm(
 
     Notes
     -----
-    Noise that is estimated from the very samples that are compared makes crossnobis slightly too large where degrees
-    of freedom are few; residuals of a GLM, or shrinkage, keep that small.
+    A covariance that is estimated from the very noise that is multiplied favours products of the same sign, and makes
+    crossnobis too large: for 8 stimuli, 4 runs and 60 units by half of the variance of the noise, shrunk or not. By
+    name it is therefore estimated from the repeats within folds, or, without any, for each pair of folds from the
+    others, for which 4 folds are needed. Residuals that are passed should not be those of the folds about their mean.
 
     Source: Kriegeskorte, Mur and Bandettini 2008, Frontiers in Systems Neuroscience 2; crossnobis: Walther et al. 2016,
     NeuroImage 137; Diedrichsen, Provost and Zareamoghaddam 2016, arXiv:1607.01371; poisson: Schütt et al. 2023, eLife
@@ -118,15 +120,14 @@ def rdm(
     found = patterns_of(X, by, row.crossed, name)
     estimate = noise_of(found, noise, row.noisy, name)
     _check_enough(found, row, name)
-    own = found.residuals if estimate.from_repeats else None
     if found.times == 0:
-        values = _one(row, found.values, estimate.at(own), found, "")
+        values = _one(row, found.values, estimate.at(found), found, "")
     else:
         n = len(found.stimulus)
         values = np.empty((found.times, n, n))
         for t in range(found.times):
             at = np.ascontiguousarray(found.values[..., t])
-            values[t] = _one(row, at, estimate.at(None if own is None else own[..., t], t), found, f" at time {t}")
+            values[t] = _one(row, at, estimate.at(found, t), found, f" at time {t}")
     front = ("time",) if found.times else ()
     coords = dict(found.coords)
     if found.times and "time" in X.coords:
@@ -202,13 +203,12 @@ def searchlight_rdms(
             f"{len(at):,} matrices of {n} x {n} take {said(8.0 * len(at) * n * n)}, more than {said(limit)}; do some "
             "at a time with centres=, and keep what you need of them."
         )
-    own = found.residuals if estimate.from_repeats else None
     values = np.full((len(at), n, n), np.nan)
     for rows, together in _by_size(inside, at):
         if together.shape[1] < row.least:
             continue
         for part in batches(len(rows), max(1, AT_ONCE // max(1, found.values[..., 0].size * together.shape[1]))):
-            values[rows[part]] = _stacked(row, found, estimate, own, together[part])
+            values[rows[part]] = _stacked(row, found, estimate, together[part])
     bad = np.isnan(values).any(axis=(1, 2))
     values[bad] = np.where(np.eye(n, dtype=bool), 0.0, np.nan)
     units = np.flatnonzero(found.kept)[at]
@@ -276,12 +276,14 @@ def _computed(row: Metric, values: np.ndarray, estimate: Any) -> np.ndarray:
     p = values.shape[-1]
     if isinstance(estimate, np.ndarray):
         out = algebra.crossed(values, estimate) if row.crossed else algebra.led(values, estimate)
+    elif isinstance(estimate, dict):
+        out = algebra.crossed_pairs(values, estimate)
     else:
         out = row.function(values if estimate is None else estimate(values))
     return out / p if row.per_unit else out
 
 
-def _stacked(row: Metric, found: Patterns, estimate: Noise, own: np.ndarray | None, together: np.ndarray) -> np.ndarray:
+def _stacked(row: Metric, found: Patterns, estimate: Noise, together: np.ndarray) -> np.ndarray:
     """Neighbourhoods of one size, (b, size) positions -> (b, n, n)."""
     if estimate.silent:
         x = np.moveaxis(found.values[..., together], -2, 0)
@@ -289,7 +291,7 @@ def _stacked(row: Metric, found: Patterns, estimate: Noise, own: np.ndarray | No
             return _computed(row, np.ascontiguousarray(x), None)
     parts = []
     for one in together:
-        white = estimate.at(None if own is None else own[:, one], units=one)
+        white = estimate.at(found, units=one)
         parts.append(_computed(row, np.ascontiguousarray(found.values[..., one]), white))
     return np.stack(parts)
 

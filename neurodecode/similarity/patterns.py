@@ -21,8 +21,8 @@ from ..representation.values import promoted
 class Patterns:
     """``values`` (n, p[, times]), or (folds, n, p[, times]) for cross-validation, float64.
 
-    ``residuals`` (samples, p[, times]) what is left after the mean of a stimulus, None without repeats; ``freedom``
-    their degrees of freedom. ``kept`` (units,) which units of X are in. ``coords`` what is known of the stimuli.
+    ``samples`` (samples, p[, times]) with ``codes`` and ``folds`` (samples,), which stimulus and which fold each is of.
+    ``kept`` (units,) which units of X are in. ``coords`` what is known of the stimuli.
     """
 
     values: np.ndarray
@@ -32,20 +32,60 @@ class Patterns:
     times: int
     samples: np.ndarray
     codes: np.ndarray
+    folds: np.ndarray
     units: Labels
     notes: list[str]
 
     @property
-    def residuals(self) -> np.ndarray | None:
-        """Deviations of the samples from the mean of their stimulus; None where nothing was repeated."""
-        n = len(self.stimulus)
-        if len(self.codes) == n:
-            return None
-        return self.samples - _averaged(self.samples, self.codes, n)[self.codes]
+    def crossed(self) -> bool:
+        return self.values.ndim - (self.times > 0) == 3
+
+    @property
+    def repeated(self) -> bool:
+        """Whether every stimulus is there more than once in every fold."""
+        number = len(self.stimulus) * (int(self.folds.max()) + 1)
+        return bool((np.bincount(self.folds * len(self.stimulus) + self.codes, minlength=number) > 1).all())
+
+    def estimated(self, name: str, time: int | None, units: Any) -> Any:
+        """The whitener of the noise of some units; for cross-validation without bias, of each pair of folds.
+
+        Products of two folds average to 0 only if the noise is judged by something else: by what is left within folds,
+        or, where nothing is repeated there, by the other folds. Gives a whitener, or {(f, g): whitener}.
+        """
+        samples = (self.samples if time is None else self.samples[..., time])[:, units]
+        n, count = len(self.stimulus), int(self.folds.max()) + 1
+        if not self.crossed:
+            return _estimate(name, samples, self.codes)
+        if self.repeated:
+            return _estimate(name, samples, self.folds * n + self.codes)
+        pairs = {}
+        for f in range(count):
+            for g in range(f + 1, count):
+                others = (self.folds != f) & (self.folds != g)
+                pairs[f, g] = _estimate(name, samples[others], self.codes[others])
+        return pairs
 
     @property
     def freedom(self) -> int:
-        return len(self.codes) - len(self.stimulus)
+        """Degrees of freedom of one estimate of the noise."""
+        n, count, size = len(self.stimulus), int(self.folds.max()) + 1, len(self.codes)
+        if not self.crossed:
+            return size - n
+        if self.repeated:
+            return size - n * count
+        return (
+            min(int(((self.folds != f) & (self.folds != g)).sum()) for f in range(count) for g in range(f + 1, count))
+            - n
+            if count > 3
+            else 0
+        )
+
+
+def _estimate(name: str, samples: np.ndarray, codes: np.ndarray) -> algebra.Whitener:
+    """The noise of what is left of samples after the mean of those with the same code."""
+    kinds, place = _codes(codes)
+    residuals = samples - _averaged(samples, place, len(kinds))[place]
+    return algebra.NOISES[name](np.ascontiguousarray(residuals), len(codes) - len(kinds))
 
 
 def patterns_of(X: Any, by: str | None, crossed: bool, metric: str) -> Patterns:
@@ -77,7 +117,7 @@ def patterns_of(X: Any, by: str | None, crossed: bool, metric: str) -> Patterns:
             )
         coords = {str(n): X[n].variable for n in X.coords if X[n].dims == ("sample",) and n != "stimulus"}
         coords = {name: ("stimulus", entry.values, entry.attrs) for name, entry in coords.items()}
-        return Patterns(values, stimulus, coords, kept, times, values, codes, units, notes)
+        return Patterns(values, stimulus, coords, kept, times, values, codes, np.zeros_like(codes), units, notes)
     if by not in X.coords or X[by].dims != ("sample",):
         known = sorted(str(name) for name in X.coords if X[name].dims == ("sample",))
         raise AlignmentError(f"by={by!r} is no sample coordinate of X; it has {', '.join(known)}.")
@@ -94,7 +134,7 @@ def patterns_of(X: Any, by: str | None, crossed: bool, metric: str) -> Patterns:
                 coords[str(name)] = ("stimulus", first, X[name].attrs)
     notes.append(f"{len(labels)} samples averaged within {len(names)} folds of {by}")
     patterns = patterns if crossed else patterns.mean(axis=0)
-    return Patterns(patterns, stimulus, coords, kept, times, values, codes, units, notes)
+    return Patterns(patterns, stimulus, coords, kept, times, values, codes, folds, units, notes)
 
 
 @dataclass(frozen=True)
@@ -111,24 +151,17 @@ class Noise:
         return self.name is None and self.precision is None
 
     @property
-    def from_repeats(self) -> bool:
-        """Whether it is estimated from the residuals of X itself."""
-        return self.name is not None and self.residuals is None
-
-    @property
     def said(self) -> str | None:
         return "precision" if self.precision is not None else self.name
 
-    def at(self, own: np.ndarray | None, time: int | None = None, units: Any = slice(None)) -> Any:
-        """A whitener, a precision, or None: for these residuals of X itself, or for those that were given."""
+    def at(self, found: Patterns, time: int | None = None, units: Any = slice(None)) -> Any:
+        """A whitener, one for each pair of folds, a precision, or None."""
         if self.precision is not None or self.name is None:
             return self.precision
-        residuals = own
-        if self.residuals is not None:
-            residuals = self.residuals[..., time] if self.residuals.ndim == 3 else self.residuals
-            residuals = residuals[:, units]
-        assert residuals is not None
-        return algebra.NOISES[self.name](np.ascontiguousarray(residuals), self.freedom)
+        if self.residuals is None:
+            return found.estimated(self.name, time, units)
+        residuals = self.residuals[..., time] if self.residuals.ndim == 3 else self.residuals
+        return algebra.NOISES[self.name](np.ascontiguousarray(residuals[:, units]), self.freedom)
 
 
 def noise_of(found: Patterns, noise: Any, noisy: bool, metric: str) -> Noise:
@@ -148,12 +181,18 @@ def noise_of(found: Patterns, noise: Any, noisy: bool, metric: str) -> Noise:
     if isinstance(noise, str):
         lookup(algebra.NOISES, noise, "noise", callables=False)
         if found.freedom < 1:
+            why = "every stimulus of X is there once"
+            if found.crossed:
+                why = (
+                    "for a pair of folds that is from within folds or from at least two others, and X has no stimulus "
+                    f"twice in every fold and {int(found.folds.max()) + 1} folds"
+                )
             raise DegenerateDataError(
-                f"noise={noise!r} is estimated from repeats, and every stimulus of X is there once; pass residuals "
-                "(samples, units), or keep the repeats and say by=."
+                f"noise={noise!r} is estimated from repeats; {why}. Pass residuals (samples, units), for example those "
+                "of the model that gave the patterns."
             )
         _check_freedom(noise, found.freedom, p)
-        return Noise(noise, None, found.freedom)
+        return Noise(noise)
     return _given(found, noise, p)
 
 

@@ -359,5 +359,7 @@ def _check_values(values: np.ndarray, labels: np.ndarray, name: str, missing: st
     if np.einsum("...ii->...i", values).any():
         raise DegenerateDataError(f"{name} has a diagonal that is not 0; make it with as_rdm(...).")
     flipped = np.swapaxes(values, -1, -2)
-    if not np.array_equal(values, flipped, equal_nan=not finite.all()):
+    if not np.array_equal(values, flipped, equal_nan=not finite.all()) and not np.allclose(
+        values, flipped, rtol=1e-9, atol=1e-12 * np.abs(values[finite]).max(initial=0.0), equal_nan=True
+    ):
         raise DegenerateDataError(f"{name} is not symmetric; make it with as_rdm(...), which names the pair.")
