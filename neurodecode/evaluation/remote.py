@@ -20,6 +20,7 @@ from ..exceptions import ClusterError
 log = logging.getLogger("neurodecode")
 POLL = 1.0  # seconds between two looks at a cluster that says nothing
 PATIENCE = 120.0  # seconds without any worker
+FETCHING = 60.0  # seconds for one answer to come here, before it is waited for with the others again
 SECOND_CHANCES = 1  # after the scheduler gave up on a call, as often as its allowed-failures (3) says
 FAILURES = 3  # different calls that may raise before the others are not waited for
 RESENDS = 10  # times in a row that data were lost and sent again while no call finished
@@ -39,7 +40,7 @@ class Remote:
     """
 
     def __init__(self, client: Any, *, stored: bool = False):
-        if not all(hasattr(client, name) for name in ("scatter", "submit", "nthreads")):
+        if not all(hasattr(client, name) for name in ("scatter", "submit", "scheduler_info")):
             raise TypeError(f"client is a {type(client).__name__}; expected a dask.distributed.Client")
         if getattr(client, "asynchronous", False):
             raise TypeError("client is asynchronous; make it with Client(address) instead of Client(asynchronous=True)")
@@ -94,6 +95,9 @@ class Remote:
                 log.info("the data could not be sent (%s: %s); once more", type(error).__name__, error)
                 if attempt == 2:
                     raise self._lost(f"the data could not be sent to the workers ({error})") from error
+            except Exception as error:
+                hint = "; client.upload_file sends them a module of yours" if "No module" in str(error) else ""
+                raise self._lost(f"the data could not be read by the workers ({error}){hint}") from error
 
     def _submit(self, places: list[int]) -> None:
         for place in places:
@@ -124,10 +128,11 @@ class Remote:
         status = future.status
         if status == "finished":
             try:
-                outcome = future.result(timeout=60)
+                outcome = future.result(timeout=FETCHING)
             except (TimeoutError, OSError, CancelledError) as error:
                 # It went down with its worker after it was finished: the scheduler does it again by itself.
                 log.info("%s is lost (%s) and done again", self.words[place], type(error).__name__)
+                self._wait_for_workers()
                 status = future.status
             else:
                 self.resends = 0
@@ -184,20 +189,26 @@ class Remote:
             if self.client.status not in ("running", "connecting"):
                 raise self._lost("the connection to the scheduler is lost")
             try:
-                if self.client.status == "running" and self.client.nthreads():
+                if self.client.status == "running" and self._running():
                     return
             except Exception as error:
                 log.info("the scheduler does not answer (%s: %s)", type(error).__name__, error)
             now = time.monotonic()
             if now - start > PATIENCE:
                 raise self._lost(
-                    f"no worker came within {PATIENCE:.0f} s. Start some (cluster.scale(4)); where a queue keeps you "
-                    "waiting, wait for the first one before this call: client.wait_for_workers(1)"
+                    f"no worker came within {PATIENCE:.0f} s, or all are paused because their memory is full. Start "
+                    "some (cluster.scale(4)); where a queue keeps you waiting, wait for the first one before this "
+                    "call: client.wait_for_workers(1)"
                 )
             if now - said > 30:
                 said = now
                 log.warning("waiting for a worker, %.0f s", now - start)
             time.sleep(min(POLL, PATIENCE / 4))
+
+    def _running(self) -> bool:
+        """Whether there is a worker that takes calls: one that ran out of memory is paused and takes none."""
+        workers = self.client.scheduler_info(n_workers=-1)["workers"].values()
+        return any(worker.get("status", "running") == "running" for worker in workers)
 
     def _lost(self, what: str) -> ClusterError:
         kept = (

@@ -288,19 +288,3 @@ class TestIdentity:
         assert digest(x) != digest(x.astype(np.float32))
         assert digest(np.asfortranarray(x.reshape(2, 3))) == digest(x.reshape(2, 3))
         assert digest(np.array(["a", "b"], dtype=object)) == digest(np.array(["a", "b"]))
-
-
-class TestDistributed:
-    def test_a_client_gives_the_same_numbers(self, world, tmp_path):
-        distributed = pytest.importorskip("distributed")
-        options = {"n_workers": 1, "threads_per_worker": 2, "processes": False, "dashboard_address": None}
-        with distributed.LocalCluster(**options) as cluster, distributed.Client(cluster) as client:
-            remote = job(world, tmp_path / "store", est=Ridge(alphas=1.0), client=client, target_block=2)
-        here = job(world, None, est=Ridge(alphas=1.0), target_block=2)
-        assert_same_numbers(remote, here)
-        again = job(world, tmp_path / "store", est=Ridge(alphas=1.0), target_block=2)
-        assert again.attrs["pieces"]["resumed"] == again.attrs["pieces"]["total"]
-
-    def test_what_is_no_client(self, world):
-        with pytest.raises(TypeError, match=r"dask\.distributed"):
-            job(world, None, client="tcp://scheduler:8786")
