@@ -109,10 +109,13 @@ def run(
     out: Annotated[Path | None, typer.Option("--out", help="Folder to write to. [default: results/STUDY]")] = None,
     seed: Seed = 0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check the data and run every step in seconds.")] = False,
+    scheduler: Annotated[
+        str | None, typer.Option("--scheduler", help="Address of a Dask scheduler whose workers do the work.")
+    ] = None,
     debug: Debug = False,
 ) -> None:
     """Run a study: its figures are printed, its page, result and tables written."""
-    _run(study, data, out, seed, dry_run)
+    _run(study, data, out, seed, dry_run, scheduler)
 
 
 @app.command("list")
@@ -238,10 +241,12 @@ def data_check(
         raise SystemExit(1)
 
 
-def _run(study: str, data: Path | None, out: Path | None, seed: int, dry_run: bool) -> None:
+def _run(
+    study: str, data: Path | None, out: Path | None, seed: int, dry_run: bool, scheduler: str | None = None
+) -> None:
     from .studies import FIGURES, PAGE, figure_lines, run_study
 
-    tree = run_study(study, data=data, out=out, seed=seed, dry_run=dry_run)
+    tree = run_study(study, data=data, out=out, seed=seed, dry_run=dry_run, scheduler=scheduler)
     for line in figure_lines(tree.attrs["figures"]):
         print(line)
     if tree.attrs.get("answer"):

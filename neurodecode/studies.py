@@ -140,6 +140,7 @@ def run_study(
     seed: int = 0,
     dry_run: bool = False,
     settings: dict[str, Any] | None = None,
+    scheduler: str | None = None,
 ) -> xarray.DataTree:
     """Run a study, write its result, page, figures and table into ``out``, and return the result.
 
@@ -151,6 +152,8 @@ def run_study(
     seed : every random draw of the study follows from it.
     dry_run : check the data and go through every step at a size that takes seconds.
     settings : overrides of the ``[settings]`` table of ``study.toml``.
+    scheduler : address of a ``dask.distributed`` scheduler whose workers do the cross-validations; the numbers are
+        those of one machine.
 
     Returns
     -------
@@ -160,7 +163,12 @@ def run_study(
     ------
     IntegrityError : files of the data set are missing; the message names them.
     ResumeError : ``out`` holds blocks of another job.
+    ClusterError : no scheduler answers at that address, or it has no workers.
     """
+    from contextlib import nullcontext
+
+    from .evaluation.distribution import on_cluster
+
     study = find_study(name)
     unknown = sorted(set(settings or {}) - set(study.settings))
     if unknown:
@@ -172,7 +180,8 @@ def run_study(
     folder = folder / "dry-run" if dry_run else folder
     job = Job(study, _data_root(study, data), folder, int(seed), dry_run, {**study.settings, **(settings or {})})
     _claim(job)
-    tree = _load(study).run(job)
+    with on_cluster(scheduler) if scheduler else nullcontext():
+        tree = _load(study).run(job)
     tree = _complete(tree, job)
     write_result(tree, folder)
     return tree

@@ -7,9 +7,11 @@ import os
 import threading
 from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
+from .._optional import require
 from ..compute.progress import progress
 from ..exceptions import ClusterError, DegenerateDataError
 from .blocks import Piece, Problem, run
@@ -20,6 +22,34 @@ log = logging.getLogger("neurodecode")
 THREADS = "NEURODECODE_THREADS"
 # Warning filters, thread pools and what folds share belong to a process, so a process does one piece at a time.
 ONE_AT_A_TIME = threading.Lock()
+CLIENT: ContextVar[Any] = ContextVar("neurodecode_client", default=None)
+
+
+@contextmanager
+def on_cluster(address: str) -> Iterator[Any]:
+    """Within the block, every ``cross_validate`` without a client of its own runs on the workers of a scheduler.
+
+    Parameters
+    ----------
+    address : of a running ``dask.distributed`` scheduler, ``tcp://host:8786``.
+
+    Raises
+    ------
+    ClusterError : no scheduler answers there.
+    """
+    distributed = require("distributed", extra="distributed", purpose="running on a cluster")
+    try:
+        client = distributed.Client(address, timeout=30)
+    except (OSError, ValueError) as error:
+        raise ClusterError(
+            f"no scheduler answers at {address!r} ({error}); start one with `dask scheduler` and give its address"
+        ) from error
+    before = CLIENT.set(client)
+    try:
+        yield client
+    finally:
+        CLIENT.reset(before)
+        client.close()
 
 
 def work(
@@ -36,6 +66,7 @@ def work(
     ClusterError : the client has no workers, lost its scheduler, or workers died again and again.
     Whatever an estimator raises, with a note that says in which fold or permutations.
     """
+    client = CLIENT.get() if client is None else client
     keeper = None if store is None else BlockStore(store, job)
     found: dict[str, dict[str, Any]] = {}
     if keeper is not None:

@@ -533,6 +533,34 @@ class TestSubjects:
             per_subject(lambda name: 1.0, ["sub-01"])
 
 
+class TestTheCommandLine:
+    def test_a_study_runs_on_a_scheduler(self, far, tmp_path, monkeypatch):
+        from neurodecode.studies import run_study
+
+        submitted, submit = [], distributed.Client.submit
+
+        def counting(self, *args, **kwargs):
+            submitted.append(kwargs["key"])
+            return submit(self, *args, **kwargs)
+
+        monkeypatch.setattr(distributed.Client, "submit", counting)
+        there = run_study("demo", out=tmp_path / "there", dry_run=True, scheduler=far.scheduler.address)
+        count = len(submitted)
+        here = run_study("demo", out=tmp_path / "here", dry_run=True)
+        assert len(submitted) == count > 0
+        assert [row["found"] for row in there.attrs["figures"]] == [row["found"] for row in here.attrs["figures"]]
+
+    def test_nobody_there(self, monkeypatch, tmp_path, capsys):
+        from neurodecode.cli import run
+
+        real = distributed.Client
+        monkeypatch.setattr(distributed, "Client", lambda address, timeout: real(address, timeout=1))
+        with pytest.raises(SystemExit) as caught:
+            run("demo", out=tmp_path, dry_run=True, scheduler="tcp://127.0.0.1:1")
+        assert caught.value.code == 1
+        assert "no scheduler answers at 'tcp://127.0.0.1:1'" in capsys.readouterr().err
+
+
 def test_ctrl_c_takes_open_calls_back(world, near, tmp_path, monkeypatch):
     save = BlockStore.save
 
