@@ -210,3 +210,32 @@ def slow_reduced_rank(x, y, k):
     w = np.linalg.lstsq(x, y, rcond=None)[0]
     _, v = np.linalg.eigh(w.T @ x.T @ x @ w)
     return w @ v[:, -k:] @ v[:, -k:].T
+
+
+def _hat(x, alpha, intercept):
+    """The matrix that turns targets into fitted values: ridge with an intercept that is not penalised."""
+    n = len(x)
+    middle = np.eye(n) - 1 / n if intercept else np.eye(n)
+    x = middle @ x
+    return x @ np.linalg.solve(x.T @ x + alpha * np.eye(x.shape[1]), x.T) + (np.eye(n) - middle)
+
+
+def slow_leave_one_out(x, y, alphas, intercept=True):
+    """1 - squared error / deviation from the mean, each sample predicted from all others: (penalties, targets)."""
+    found = np.zeros((len(alphas), y.shape[1]))
+    for i, alpha in enumerate(alphas):
+        for row in range(len(x)):
+            rest = np.arange(len(x)) != row
+            w, b = slow_ridge(x[rest], y[rest], alpha, intercept)
+            found[i] += (y[row] - x[row] @ w - b) ** 2
+    return 1 - found / ((y - y.mean(0)) ** 2).sum(0)
+
+
+def slow_gcv(x, y, alphas, intercept=True):
+    """Generalised cross-validation, Golub, Heath & Wahba (1979), eq. 1.4, as 1 - V / variance: (penalties, targets)."""
+    n = len(x)
+    found = []
+    for alpha in alphas:
+        away = np.eye(n) - _hat(x, alpha, intercept)
+        found.append(1 - ((away @ y) ** 2).mean(0) / (np.trace(away) / n) ** 2 / y.var(0))
+    return np.array(found)
