@@ -93,12 +93,15 @@ def ranks_of_codes(codes: np.ndarray, weights: np.ndarray) -> np.ndarray:
     >>> ranks_of_codes(np.array([[0, 1, 2]]), np.array([1.0, 2.0, 1.0])).tolist()
     [[1.0, 2.5, 4.0]]
     """
-    m, p = codes.shape
-    size = int(codes.max(initial=-1)) + 1
-    flat = (codes + np.arange(m)[:, None] * size).ravel()
-    mass = np.bincount(flat, np.broadcast_to(weights, (m, p)).ravel(), minlength=m * size).reshape(m, size)
-    middle = np.cumsum(mass, axis=1) - (0.5 * mass - 0.5)
-    return middle.ravel()[flat].reshape(m, p)
+    ranks = np.empty(codes.shape)
+    # Row by row: what a row needs stays in the cache.
+    for row, code in zip(ranks, codes):
+        mass = np.bincount(code, weights)
+        middle = np.cumsum(mass)
+        middle -= 0.5 * mass
+        middle += 0.5
+        np.take(middle, code, out=row)
+    return ranks
 
 
 def weighted_ranks(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -109,8 +112,10 @@ def weighted_ranks(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
     >>> weighted_ranks(np.array([[5.0, 7.0, 5.0]]), np.ones(3)).tolist()
     [[1.5, 3.0, 1.5]]
     """
-    order = np.argsort(values, axis=1)
-    return _ranks_in_order(values, order, weights)
+    ranks = np.empty(values.shape)
+    for row, part in zip(ranks, values):
+        _rank_ordered(part, np.argsort(part), weights, row)
+    return ranks
 
 
 def ranks_of_halves(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -121,34 +126,38 @@ def ranks_of_halves(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
     >>> ranks_of_halves(np.array([[5.5, 7.0, 5.5]]), np.array([1.0, 1.0, 2.0])).tolist()
     [[2.0, 4.0, 2.0]]
     """
-    whole = (2.0 * values).astype(np.int64)
-    whole -= whole.min(initial=0)
-    if whole.max(initial=0) >= 1 << 32:
-        return weighted_ranks(values, weights)
-    # Sixteen bits at a time: NumPy sorts these by counting, in a time that does not depend on their order.
-    order = np.argsort((whole & 0xFFFF).astype(np.uint16), axis=1, kind="stable")
-    if whole.max(initial=0) >= 1 << 16:
-        high = np.take_along_axis((whole >> 16).astype(np.uint16), order, axis=1)
-        order = np.take_along_axis(order, np.argsort(high, axis=1, kind="stable"), axis=1)
-    return _ranks_in_order(whole, order, weights)
+    ranks = np.empty(values.shape)
+    for row, part in zip(ranks, values):
+        whole = (2.0 * part).astype(np.int64)
+        whole -= whole.min(initial=0)
+        _rank_ordered(whole, _counting_order(whole), weights, row)
+    return ranks
 
 
-def _ranks_in_order(values: np.ndarray, order: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Mean ranks of runs of equal values, once it is known how each row is ordered."""
-    m, p = values.shape
-    flat = (order + np.arange(m)[:, None] * p).ravel()
-    ordered = values.ravel()[flat].reshape(m, p)
-    new = np.ones((m, p), dtype=bool)
-    np.not_equal(ordered[:, 1:], ordered[:, :-1], out=new[:, 1:])
-    starts = np.flatnonzero(new.ravel())
-    mass = weights[order].ravel()
-    group = np.add.reduceat(mass, starts)
-    # All rows have the same mass, so ranks of the rows behind each other differ by multiples of it.
-    middle = np.cumsum(group) - 0.5 * group + 0.5
-    middle -= (starts // p) * float(weights.sum())
-    ranks = np.empty(m * p)
-    ranks[flat] = np.repeat(middle, np.diff(starts, append=m * p))
-    return ranks.reshape(m, p)
+def _counting_order(whole: np.ndarray) -> np.ndarray:
+    """Order of integers from 0: sixteen bits at a time, which NumPy sorts by counting."""
+    most = int(whole.max(initial=0))
+    if most >= 1 << 32:
+        return np.argsort(whole)
+    order = np.argsort((whole & 0xFFFF).astype(np.uint16), kind="stable")
+    if most >= 1 << 16:
+        order = order[np.argsort((whole >> 16).astype(np.uint16)[order], kind="stable")]
+    return order
+
+
+def _rank_ordered(values: np.ndarray, order: np.ndarray, weights: np.ndarray, out: np.ndarray) -> None:
+    """Mean ranks of runs of equal values into ``out``, once it is known how the values are ordered."""
+    if not len(values):
+        return
+    ordered = values[order]
+    last = np.flatnonzero(ordered[1:] != ordered[:-1])
+    last = np.append(last, len(values) - 1)
+    above = np.cumsum(weights[order])[last]
+    middle = above.copy()
+    middle[1:] += above[:-1]
+    middle += 1.0
+    middle *= 0.5
+    out[order] = np.repeat(middle, np.diff(last, prepend=-1))
 
 
 def dual_variance(

@@ -85,7 +85,7 @@ def opened(result: Result) -> Contents:
         nodes = {
             node.path.removeprefix(result.path).strip("/"): node.to_dataset(inherit=False)
             for node in result.subtree
-            if node is not result and "score" in node.data_vars
+            if node is not result and "score" in node.data_vars and "model" not in node["score"].dims
         }
         root = result.to_dataset()
         if "score" in root.data_vars:

@@ -173,8 +173,8 @@ def _moves(one: np.ndarray, two: np.ndarray) -> np.ndarray:
 
 def mean_over(values: np.ndarray, times: np.ndarray) -> np.ndarray:
     """(draws, rows, subjects), (draws, subjects) -> (draws, rows): means over the subjects drawn, NaN if one lacks."""
-    drawn = np.expand_dims(times > 0, 1)
-    total = np.where(drawn, values * times[:, None], 0.0).sum(axis=2)
+    drawn = np.sign(times)[:, None]
+    total = np.where(drawn > 0, values * times[:, None], 0.0).sum(axis=2)
     return total / times.sum(axis=1)[:, None]
 
 

@@ -228,7 +228,10 @@ def sums_of_products(
     gram = np.empty((len(counts), s, s))
     gram[:, rows, columns] = gram[:, columns, rows] = sums[:, : len(rows)]
     gram -= mass[:, :, None] * one[:, :, None] * one[:, None]
-    cross = sums[:, len(rows) : len(rows) + m * s].reshape(-1, m, s) - mass[:, :, None] * two[:, :, None] * one[:, None]
+    cross = (
+        sums[:, len(rows) : len(rows) + m * s].reshape(len(sums), m, s)
+        - mass[:, :, None] * two[:, :, None] * one[:, None]
+    )
     length = sums[:, len(rows) + m * s : n_products] - mass * two**2
     # What is constant but for rounding is constant.
     own = np.diagonal(gram, axis1=1, axis2=2)
