@@ -7,6 +7,7 @@ above check, convert, call one of these and put the labels back.
 from .._names import lazy as _lazy
 
 _files = (
+    "alignment",
     "batching",
     "device",
     "discriminant",
