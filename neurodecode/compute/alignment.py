@@ -31,15 +31,51 @@ def centre(x: Tensor) -> Tensor:
     return x - x.mean(-2, keepdim=True)
 
 
-def thin(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Left singular vectors (n, r) and singular values (r,) of centred rows, largest first, r the numerical rank.
+def square(x: Tensor) -> Tensor:
+    """x'x of (n, p) rows; on the CPU through the BLAS routine that computes one triangle of it only.
 
-    The eigenvectors of the smaller of x'x and xx' where that is as good (condition of x below 1e4 for x'x); else a
-    QR decomposition and the singular values of its triangle, so that small directions keep their digits.
+    Examples
+    --------
+    >>> square(torch.tensor([[1.0, 2.0]])).tolist()
+    [[1.0, 2.0], [2.0, 4.0]]
+    """
+    if x.device.type != "cpu":
+        return x.T @ x
+    rows = x.numpy()
+    return torch.from_numpy(rows.T @ rows)  # NumPy sees that both are one array and calls syrk
+
+
+def directions(x: Tensor) -> tuple[Tensor, Tensor | None, Tensor]:
+    """Rows (n, k), W (k, r) and singular values (r,): ``rows @ W`` are the left singular vectors of centred rows x.
+
+    From the eigenvectors of the smaller of x'x and xx' where that is as good (condition of x below 1e4 for x'x); else
+    from a QR decomposition and the singular values of its triangle, so that small directions keep their digits. W is
+    None where the rows are the vectors already. Largest value first; r is the numerical rank.
 
     Parameters
     ----------
     x : (n, p) centred.
+    """
+    n, p = x.shape
+    if p > n:
+        values, left = torch.linalg.eigh(square(x.T))
+        values, left = values.flip(0), left.flip(1)
+        keep = values > EPS * p * values[0].clamp_min(0)
+        keep[n - 1 :] = False  # centred rows span one direction less
+        return left[:, keep], None, values[keep].sqrt()
+    values, right = torch.linalg.eigh(square(x))
+    if values[0] > STEEP * values[-1]:
+        s = values.flip(0).sqrt()
+        return x, right.flip(1) / s, s
+    left, triangle = torch.linalg.qr(x)
+    turn, s, _ = torch.linalg.svd(triangle)
+    keep = s > EPS * max(n, p) * s[0]
+    keep[n - 1 :] = False
+    return left @ turn[:, keep], None, s[keep]
+
+
+def thin(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Left singular vectors (n, r) and singular values (r,) of centred rows, as :func:`directions` finds them.
 
     Examples
     --------
@@ -47,22 +83,8 @@ def thin(x: Tensor) -> tuple[Tensor, Tensor]:
     >>> s.round(decimals=6).tolist()
     [2.828427]
     """
-    n, p = x.shape
-    if p > n:
-        values, left = torch.linalg.eigh(x @ x.T)
-        values, left = values.flip(0), left.flip(1)
-        keep = values > EPS * p * values[0].clamp_min(0)
-        keep[n - 1 :] = False  # centred rows span one direction less
-        return left[:, keep], values[keep].sqrt()
-    values, right = torch.linalg.eigh(x.T @ x)
-    if values[0] > STEEP * values[-1]:
-        s = values.flip(0).sqrt()
-        return x @ (right.flip(1) / s), s
-    left, triangle = torch.linalg.qr(x)
-    turn, s, _ = torch.linalg.svd(triangle)
-    keep = s > EPS * max(n, p) * s[0]
-    keep[n - 1 :] = False
-    return left @ turn[:, keep], s[keep]
+    rows, turn, s = directions(x)
+    return (rows if turn is None else rows @ turn), s
 
 
 def nuclear(m: Tensor) -> Tensor:
@@ -81,7 +103,7 @@ def cross_power(x: Tensor, y: Tensor) -> Tensor:
     n, p, q = x.shape[0], x.shape[1], y.shape[1]
     if p * q <= n * (p + q):
         return (x.T @ y).square().sum()
-    return ((x @ x.T) * (y @ y.T)).sum()
+    return (square(x.T) * square(y.T)).sum()
 
 
 def unbiased(power: Tensor, r_x: Tensor, r_y: Tensor) -> Tensor:
@@ -151,7 +173,7 @@ class Moments:
         """Of rows x (n, p) and y (n, q)."""
         mean_x, mean_y = x.mean(0), y.mean(0)
         x, y = x - mean_x, y - mean_y
-        return cls(len(x), mean_x, mean_y, x.T @ x, x.T @ y, y.T @ y)
+        return cls(len(x), mean_x, mean_y, square(x), x.T @ y, square(y))
 
     def __add__(self, other: Moments) -> Moments:
         """Those of both sets of rows together (Chan, Golub and LeVeque 1983, Am. Stat. 37, eq. 1.5)."""

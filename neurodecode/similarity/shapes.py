@@ -139,7 +139,7 @@ def _shape(x: Space, y: Space, *, alpha: float = 0.5) -> Cross:
     if alpha == 1:
         return _procrustes(x, y)
     if alpha == 0:
-        check_rank(len(x.basis[1]), len(y.basis[1]), x.n)
+        check_rank(len(x.directions[2]), len(y.directions[2]), x.n)
     return _weighted(x, y, lambda s: between(s, alpha), shape_of)
 
 
@@ -183,7 +183,7 @@ def cca(X: Any, Y: Any, *, device: Any = None) -> float:
 
 
 def _cca(x: Space, y: Space) -> Cross:
-    check_rank(len(x.basis[1]), len(y.basis[1]), x.n)
+    check_rank(len(x.directions[2]), len(y.directions[2]), x.n)
     return _weighted(x, y, torch.ones_like, mean_correlation)
 
 
@@ -225,7 +225,7 @@ def svcca(X: Any, Y: Any, *, variance: float = 0.99, device: Any = None) -> floa
 
 
 def _svcca(x: Space, y: Space, *, variance: float = 0.99) -> Cross:
-    check_rank(len(leading(x.basis[1], variance)), len(leading(y.basis[1], variance)), x.n)
+    check_rank(len(leading(x.directions[2], variance)), len(leading(y.directions[2], variance)), x.n)
     return _weighted(x, y, lambda s: torch.ones_like(leading(s, variance)), mean_correlation)
 
 
@@ -306,9 +306,14 @@ def _weighted(
     x: Space, y: Space, weigh: Callable[[Tensor], Tensor], finish: Callable[[Tensor, Tensor, Tensor], Tensor]
 ) -> Cross:
     """Orthonormal directions of both sides, each times its weight; fewer weights keep the first directions."""
-    sides = [(side.basis[0], weigh(side.basis[1])) for side in (x, y)]
-    (left, t_x), (right, t_y) = sides
-    return Cross(left[:, : len(t_x)] * t_x, right[:, : len(t_y)] * t_y, lambda m, _: finish(m, t_x, t_y))
+    rows, turns, weights = [], [], []
+    for side in (x, y):
+        own, turn, s = side.directions
+        t = weigh(s)
+        rows.append(own if turn is not None else own[:, : len(t)] * t)
+        turns.append(None if turn is None else turn[:, : len(t)] * t)
+        weights.append(t)
+    return Cross(rows[0], rows[1], lambda m, _: finish(m, *weights), (turns[0], turns[1]))
 
 
 def _angle(cosine: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ import torch
 import xarray as xr
 from torch import Tensor
 
-from ..compute.alignment import centre, thin
+from ..compute.alignment import centre, directions, square
 from ..compute.device import resolve
 from ..compute.scores import is_constant
 from ..exceptions import AlignmentError, DegenerateDataError
@@ -78,7 +78,7 @@ class Space:
     @property
     def gram(self) -> Tensor:
         """Inner products of centred rows (n, n)."""
-        return self.keep("gram", lambda: self.centred @ self.centred.T)
+        return self.keep("gram", lambda: square(self.centred.T))
 
     @property
     def self_power(self) -> Tensor:
@@ -88,12 +88,18 @@ class Space:
     def _self_power(self) -> Tensor:
         if self.n < self.width or "gram" in self._kept:
             return self.gram.square().sum()
-        return (self.centred.T @ self.centred).square().sum()
+        return square(self.centred).square().sum()
 
     @property
     def basis(self) -> tuple[Tensor, Tensor]:
         """Left singular vectors (n, r) and singular values (r,) of the centred rows."""
-        return self.keep("basis", lambda: thin(self.centred))
+        rows, turn, s = self.directions
+        return self.keep("basis", lambda: rows if turn is None else rows @ turn), s
+
+    @property
+    def directions(self) -> tuple[Tensor, Tensor | None, Tensor]:
+        """The same without the product: rows, what turns them into singular vectors, singular values."""
+        return self.keep("directions", lambda: directions(self.centred))
 
     @property
     def compact(self) -> Tensor:

@@ -129,7 +129,7 @@ def test_every_space_is_worked_out_once(layers, monkeypatch):
     from neurodecode.similarity import spaces
 
     calls = []
-    monkeypatch.setattr(spaces, "thin", lambda x, real=spaces.thin: calls.append(x.shape) or real(x))
+    monkeypatch.setattr(spaces, "directions", lambda x, real=spaces.directions: calls.append(x.shape) or real(x))
     compare_grid(layers, how="cca")
     assert len(calls) == 3
 
