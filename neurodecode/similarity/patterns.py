@@ -212,7 +212,9 @@ def _given(found: Patterns, noise: Any, p: int) -> Noise:
     if values.ndim == 3 and values.shape[2] != found.times:
         raise AlignmentError(f"noise has {values.shape[2]} times, X has {found.times}.")
     if values.ndim == 2 and len(values) == len(found.kept) and np.allclose(np.asarray(noise), np.asarray(noise).T):
-        return Noise(precision=values[found.kept])
+        if not found.kept.all():
+            raise ValueError("a precision of all units is not that of those that are not masked; leave these out of X.")
+        return Noise(precision=values)
     if len(values) < 2:
         raise DegenerateDataError(f"noise has {len(values)} sample of residuals; at least 2 are needed.")
     values = values - values.mean(axis=0)

@@ -47,8 +47,8 @@ def as_rdm(
 
     Returns
     -------
-    DataArray, float64, dims ``[subject,] stimulus, stimulus_other`` with the labels in coordinates of these names. None
-    is an index, so that xarray never aligns two matrices by itself: ``match_rdms`` does, by label.
+    DataArray, float64, dims ``[subject,] stimulus, stimulus_other`` with the labels in coordinates of these names.
+    These are no indexes, so that xarray never aligns two matrices by itself: ``match_rdms`` does, by label.
 
     Raises
     ------
@@ -107,9 +107,10 @@ def build(
     said = {"stimulus": ("stimulus", labels), "stimulus_other": ("stimulus_other", labels.copy()), **(coords or {})}
     entries = {name: xr.Variable(*(e.dims, e.values, e.attrs) if hasattr(e, "dims") else e) for name, e in said.items()}
     plain = {name: entry.to_base_variable() for name, entry in entries.items()}
-    return xr.DataArray(
+    found = xr.DataArray(
         values, dims=(*front, *PAIR), coords=xr.Coordinates(plain, indexes={}), attrs=dict(attrs or {}), name="rdm"
     )
+    return found.set_xindex("time") if "time" in front and "time" in plain else found
 
 
 def check_rdm(R: Any, name: str = "the RDM", *, missing: str = "keep") -> xr.DataArray:

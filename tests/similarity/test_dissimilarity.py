@@ -233,6 +233,7 @@ def test_another_order_of_samples_changes_no_pair_and_times_are_done_one_by_one(
     whole = check_rdm(rdm(X, metric, by="run", **noise))
     assert whole.dims == ("time", "stimulus", "stimulus_other")
     assert whole["time"].values.tolist() == [0.0, 0.1, 0.2, 0.3]
+    assert whole.sel(time=0.1).dims == ("stimulus", "stimulus_other")
     moved = runs(folds, rng.permutation(24), time=[0.0, 0.1, 0.2, 0.3])
     again = match_rdms(whole, rdm(moved, metric, by="run", **noise))[1]
     assert np.allclose(again.values, whole.values, atol=1e-12)
@@ -295,6 +296,8 @@ def test_masked_units_are_left_out():
     X = as_representation(y, stimulus=pictures(6), kind="fmri", nan_policy="drop_targets")
     assert np.allclose(rdm(X).values, rdm(still(x)).values)
     assert rdm(X).attrs["n_units"] == 9
+    with pytest.raises(ValueError, match="not masked"):
+        rdm(X, "mahalanobis", noise=np.eye(10))
 
 
 def test_a_searchlight_is_the_matrix_of_every_neighbourhood():
