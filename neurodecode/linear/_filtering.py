@@ -18,7 +18,38 @@ from ._inputs import working_dtype
 TOLERANCE = 1e-10
 
 
-class _SpatialFilter(TransformerMixin, BaseEstimator):
+class _Epochs(BaseEstimator):
+    """The door of what takes epochs."""
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        return tags
+
+    def _epochs(self, X: Any, *, reset: bool) -> np.ndarray:
+        """(samples, channels, times) in float64; samples x channels is one time per sample."""
+        who = type(self).__name__
+        if isinstance(X, xr.DataArray) and X.dims not in (("sample", "unit"), ("sample", "unit", "time")):
+            raise AlignmentError(f"X has the dimensions {X.dims}; {who} expects ('sample', 'unit', 'time').")
+        x = validate_data(
+            self, plain(X), dtype=np.float64, allow_nd=True, ensure_all_finite=False, reset=reset, ensure_min_samples=1
+        )
+        if x.ndim not in (2, 3):
+            raise AlignmentError(f"X has the shape {x.shape}; {who} expects (samples, channels, times).")
+        least = 2 if reset else 1
+        if len(x) < least or 0 in x.shape:
+            raise DegenerateDataError(
+                f"Found array with {len(x)} sample(s) (shape={x.shape}) while a minimum of {least} is required by "
+                f"{who}."
+            )
+        with np.errstate(over="ignore", invalid="ignore"):
+            finite = bool(np.isfinite(x.sum()))
+        if not finite:
+            check_finite(X if isinstance(X, xr.DataArray) else x, "X")
+        return x if x.ndim == 3 else x[:, :, None]
+
+
+class _SpatialFilter(TransformerMixin, _Epochs):
     """What every filling shares: the door, the span of the data, solving, patterns, labels."""
 
     feature = "power"
@@ -37,7 +68,6 @@ class _SpatialFilter(TransformerMixin, BaseEstimator):
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.input_tags.three_d_array = True
         tags.target_tags.required = self.needs_target
         return tags
 
@@ -132,25 +162,3 @@ class _SpatialFilter(TransformerMixin, BaseEstimator):
     def _arranged(self, x: np.ndarray, X: Any) -> np.ndarray:
         """Epochs as the slots want them."""
         return x
-
-    def _epochs(self, X: Any, *, reset: bool) -> np.ndarray:
-        """(samples, channels, times) in float64; samples x channels is one time per sample."""
-        who = type(self).__name__
-        if isinstance(X, xr.DataArray) and X.dims not in (("sample", "unit"), ("sample", "unit", "time")):
-            raise AlignmentError(f"X has the dimensions {X.dims}; {who} expects ('sample', 'unit', 'time').")
-        x = validate_data(
-            self, plain(X), dtype=np.float64, allow_nd=True, ensure_all_finite=False, reset=reset, ensure_min_samples=1
-        )
-        if x.ndim not in (2, 3):
-            raise AlignmentError(f"X has the shape {x.shape}; {who} expects (samples, channels, times).")
-        least = 2 if reset else 1
-        if len(x) < least or 0 in x.shape:
-            raise DegenerateDataError(
-                f"Found array with {len(x)} sample(s) (shape={x.shape}) while a minimum of {least} is required by "
-                f"{who}."
-            )
-        with np.errstate(over="ignore", invalid="ignore"):
-            finite = bool(np.isfinite(x.sum()))
-        if not finite:
-            check_finite(X if isinstance(X, xr.DataArray) else x, "X")
-        return x if x.ndim == 3 else x[:, :, None]

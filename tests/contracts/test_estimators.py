@@ -46,6 +46,8 @@ MAKE = {
     "SpaceNetClassifier": lambda cls: cls(alphas=0.01, mask=six_voxels()),
     "SpaceNetRegressor": lambda cls: cls(alphas=0.01, mask=six_voxels()),
     "TemporalResponse": lambda cls: cls(-2.0, 4.0, Ridge([0.1, 1.0, 10.0], cv=3), by=None, sfreq=0.5),
+    "MinimumDistance": lambda cls: cls(shrinkage=0.5),
+    "TangentSpace": lambda cls: cls(shrinkage=0.5),
     "SSD": lambda cls: cls((0.1, 0.2), flank=0.3, gap=0.0, sfreq=1.0),
 }
 # What a time series cannot promise: a delayed sample depends on those before it.
@@ -57,6 +59,8 @@ ZEROS = "one sample is zero in every channel, and that is refused"
 NEEDS_TIME = {
     "Sliding": "takes samples x units x times and answers for every time",
     "Generalizing": "takes samples x units x times and answers for every time and time of testing",
+    "MinimumDistance": "takes samples x units x times: one time has no covariance",
+    "TangentSpace": "takes samples x units x times: one time has no covariance",
 }
 VOLUME = "takes the voxels of one volume, so their number is given"
 NOT_SCIKIT = {

@@ -239,3 +239,25 @@ def slow_gcv(x, y, alphas, intercept=True):
         away = np.eye(n) - _hat(x, alpha, intercept)
         found.append(1 - ((away @ y) ** 2).mean(0) / (np.trace(away) / n) ** 2 / y.var(0))
     return np.array(found)
+
+
+def slow_riemann_distance(a, b):
+    """Root of the sum of squared log eigenvalues of b^-1 a (Foerstner and Moonen 1999)."""
+    from scipy.linalg import eigvals
+
+    return float(np.sqrt((np.log(eigvals(a, b).real) ** 2).sum()))
+
+
+def slow_riemann_mean(c):
+    """Karcher's mean by small steps along the gradient, matrix functions by scipy (Moakher 2005, equation 3.6)."""
+    from scipy.linalg import expm, inv, logm, sqrtm
+
+    mean = np.mean(c, axis=0)
+    for _ in range(200):
+        half = sqrtm(mean)
+        back = inv(half)
+        step = np.mean([logm(back @ one @ back) for one in c], axis=0).real
+        mean = (half @ expm(0.9 * step) @ half).real
+        if np.abs(step).max() < 1e-14:
+            break
+    return mean
