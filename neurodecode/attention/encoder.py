@@ -26,10 +26,9 @@ from ..representation import Labels, check_finite, check_same_samples, check_sam
 from .areas import gather
 from .modules import Readout
 from .positions import sine_code
-from .tokens import Tokens
+from .tokens import ROWS_READ, Tokens
 
 LEAST_HELD_BACK = 3
-ROWS_READ = 64
 
 
 class TokenModel(nn.Module):
@@ -92,7 +91,8 @@ class TokenEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
         y, measured, usable = self._targets(targets, Y, seen)
         rng = check_random_state(self.random_state)
         train, held = _hold_back(X, tokens.n, settings, rng)
-        self.areas_of_ = gather(Y, self.by, y.shape[1], usable=usable & ~self._flat(y, measured, train), rest=self.rest)
+        varies = usable & ~self._flat(y, measured, usable, train)
+        self.areas_of_ = gather(Y, self.by, y.shape[1], usable=varies, rest=self.rest)
         self.areas_ = list(self.areas_of_.names)
         self.features_ = Labels.of(X if isinstance(X, xr.DataArray) else np.empty((1, tokens.n_features)), "unit")
         self.targets_ = Labels.of(Y if isinstance(Y, xr.DataArray) else targets, "unit")
@@ -175,7 +175,7 @@ class TokenEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
             check_finite(Y if isinstance(Y, xr.DataArray) and seen is None else y, "Y")
         return y, measured, ~masked
 
-    def _flat(self, y: np.ndarray, measured: np.ndarray | None, train: np.ndarray) -> np.ndarray:
+    def _flat(self, y: np.ndarray, measured: np.ndarray | None, usable: np.ndarray, train: np.ndarray) -> np.ndarray:
         """Boolean (units,): constant over the training samples; mean and scale of the others are learnt here."""
         part = y[train].astype(np.float64)
         if measured is None:
@@ -187,7 +187,7 @@ class TokenEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
             spread = np.sqrt((measured[train] * (part - self.mean_) ** 2).sum(0) / np.maximum(count, 1))
             flat = (count < 2) | (spread <= 1e-12 * np.abs(self.mean_))
         self.scale_ = np.where(flat, 1.0, spread)
-        self.degenerate_ = np.flatnonzero(flat)
+        self.degenerate_ = np.flatnonzero(flat & usable)
         return flat
 
     def _loss(
@@ -362,40 +362,9 @@ class TokenEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
         Jain & Wallace (2019), Attention is not explanation, NAACL; DeYoung et al. (2020), ERASER, ACL, section 4
         (comprehensiveness).
         """
-        check_same_samples(X, Y)
-        tokens = self._tokens(X)
-        k = round(share * tokens.size)
-        if not 1 <= k < tokens.size:
-            raise ValueError(f"share={share} masks {k} of {tokens.size} tokens; expected some, not all")
-        rng = check_random_state(random_state)
-        truth = np.asarray(plain(Y), dtype=float)
-        truth = truth[:, None] if truth.ndim == 1 else truth
-        rows = np.arange(tokens.n)
-        with self._on(resolve(self.device)), torch.no_grad():
-            whole = self._forward(tokens, rows)
-            weights = torch.cat([self._weights(tokens, rows[some]) for some in batches(tokens.n, ROWS_READ)]).cpu()
-            most = _largest(weights, k)
-            drawn = _largest(torch.from_numpy(rng.random(weights.shape)), k)
-            least, chance = (self._forward(tokens, rows, blocked) for blocked in (most, drawn))
-        scores = {}
-        for name, found in (("r", whole), ("r_masked", least), ("r_random", chance)):
-            each = pearson(truth, self._units(found))
-            scores[name] = ("query", [_mean(each[row]) for row in self.areas_of_.members])
-        answer = xr.Dataset(scores, coords={"query": np.asarray(self.areas_)}, attrs={"share": share, "tokens": k})
-        answer["drop"] = answer["r"] - answer["r_masked"]
-        answer["drop_random"] = answer["r"] - answer["r_random"]
-        return answer
+        from .ablation import token_importance
 
-
-def _mean(values: np.ndarray) -> float:
-    kept = values[np.isfinite(values)]
-    return float(kept.mean()) if len(kept) else float("nan")
-
-
-def _largest(weights: Tensor, k: int) -> Tensor:
-    """Boolean, True at the k largest along the last axis."""
-    chosen = torch.zeros(weights.shape, dtype=torch.bool)
-    return chosen.scatter_(-1, weights.topk(k, dim=-1).indices, True)
+        return token_importance(self, X, Y, share=share, random_state=random_state)
 
 
 def _moved(value: Tensor | None, device: torch.device) -> Tensor | None:
@@ -409,9 +378,10 @@ def _hold_back(X: Any, n: int, settings: Training, rng: np.random.Generator) -> 
         return everything, everything[:0]
     groups = everything
     if isinstance(X, xr.DataArray) and settings.validation_by in X.coords:
-        groups = np.unique(X[settings.validation_by].values, return_inverse=True)[1]
+        first: dict[Any, int] = {}
+        groups = np.array([first.setdefault(value, row) for row, value in enumerate(X[settings.validation_by].values)])
     names = np.unique(groups)
-    count = max(LEAST_HELD_BACK if len(groups) == n else 1, round(settings.validation * len(names)))
+    count = max(LEAST_HELD_BACK if len(names) == n else 1, round(settings.validation * len(names)))
     chosen = np.isin(groups, rng.choice(names, min(count, len(names)), replace=False))
     if chosen.sum() < LEAST_HELD_BACK or (~chosen).sum() < LEAST_HELD_BACK:
         raise DegenerateDataError(

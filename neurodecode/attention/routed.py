@@ -15,9 +15,9 @@ from ..compute.batching import batches
 from ..compute.device import resolve
 from ..compute.training import Training
 from ..exceptions import AlignmentError
-from .encoder import ROWS_READ, TokenEncoder
+from .encoder import TokenEncoder
 from .modules import Router
-from .tokens import Tokens
+from .tokens import ROWS_READ, Tokens
 
 POSITIONS = ("learned", "sine", None)
 VALUES = ("projected", "raw")
@@ -182,7 +182,7 @@ class RoutedEncoder(TokenEncoder):
     @query_.setter
     def query_(self, value: Any) -> None:
         query = self.router_.query
-        new = torch.as_tensor(np.asarray(value, dtype=np.float32))
+        new = torch.from_numpy(np.array(value, dtype=np.float32))
         if new.shape != query.shape:
             raise ValueError(f"query_ has the shape {tuple(new.shape)}; expected {tuple(query.shape)}")
         with torch.no_grad():

@@ -13,6 +13,7 @@ from ..compute.batching import batches
 from ..exceptions import AlignmentError, DegenerateDataError
 from .positions import token_places
 
+ROWS_READ = 64  # samples that go through a module at once, when it is not fitted
 HELD = 1 << 30  # bytes of tokens that are kept in memory on one scale
 SCALED_BY = 512  # samples that the scale is estimated from, where tokens are read from a disk
 

@@ -8,7 +8,7 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -200,7 +200,7 @@ def _finished(history: History, settings: Training, done: int, max_epochs: int) 
     return done >= max_epochs or (waits and done - 1 - history.best_epoch >= (settings.patience or 0))
 
 
-def ahead(items: Iterable[Item], depth: int = 2) -> Iterator[tuple[Item, float]]:
+def ahead(items: Iterable[Item], depth: int = 2) -> Generator[tuple[Item, float], None, None]:
     """Walk ``items`` while a thread makes the next ones; each comes with the seconds that were spent waiting for it.
 
     Leaving early stops the thread; what it raises is raised here.

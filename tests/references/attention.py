@@ -29,8 +29,7 @@ def object_world(
     n_units: int = 20,
     snr: float = 0.5,
 ) -> ObjectWorld:
-    """Objects whose place is drawn anew for every picture (moving), or stays: what an area reads never has a fixed place,
-    or always.
+    """Objects whose place is drawn anew for every picture (moving), or stays.
 
     Tokens have 12 dimensions that say which object stands there and 12 that say what it carries; background noise of
     standard deviation .5. Responses are means of three trials with the given ratio of signal to noise variance.
@@ -64,3 +63,52 @@ def object_world(
         area,
         n_train,
     )
+
+
+def normalised_accuracy(world: ObjectWorld, predicted: np.ndarray) -> float:
+    """Mean over units of min(1, max(0, r)^2 / ceiling) on the pictures that were not fitted."""
+    truth = world.responses[world.n_train :]
+    total = 0.0
+    for unit in range(truth.shape[1]):
+        if np.ptp(predicted[:, unit]) == 0:
+            continue
+        r = np.corrcoef(truth[:, unit], predicted[:, unit])[0, 1]
+        total += min(1.0, max(0.0, r) ** 2 / world.ceiling[unit])
+    return total / truth.shape[1]
+
+
+def routed_by_hand(state: dict[str, np.ndarray], tokens: np.ndarray, n_heads: int, members: np.ndarray) -> np.ndarray:
+    """The routed encoder as the formulas say it: one picture, one area, one head, one unit after another, in float64.
+
+    ``state`` the weights by name; ``tokens`` (n, P, D); ``members`` boolean (areas, units), columns in the order of the
+    readout. Values are projected, places learned.
+    """
+    get = {name: np.asarray(value, dtype=float) for name, value in state.items()}
+    query, key, value = get["reader.query"], get["reader.key"], get["reader.value"]
+    width = query.shape[1]
+    size = width // n_heads
+    answer = np.zeros((len(tokens), members.shape[1]))
+    for n, x in enumerate(np.asarray(tokens, dtype=float)):
+        for area in range(len(query)):
+            read = np.zeros(width)
+            for head in range(n_heads):
+                part = slice(head * size, (head + 1) * size)
+                logits = np.array(
+                    [query[area, part] @ (key[part] @ (x[p] + get["reader.places"][p])) for p in range(len(x))]
+                ) / np.sqrt(size)
+                weights = np.exp(logits - logits.max())
+                weights /= weights.sum()
+                read[part] = sum(w * (value[part] @ token) for w, token in zip(weights, x))
+            t = get["reader.out.weight"] @ read + get["reader.out.bias"]
+            inner = layer_norm(t) * get["reader.hidden.0.weight"] + get["reader.hidden.0.bias"]
+            inner = np.maximum(get["reader.hidden.1.weight"] @ inner + get["reader.hidden.1.bias"], 0)
+            t = t + get["reader.hidden.4.weight"] @ inner + get["reader.hidden.4.bias"]
+            t = layer_norm(t) * get["reader.norm.weight"] + get["reader.norm.bias"]
+            for unit in np.flatnonzero(members[area]):
+                answer[n, unit] += get["readout.weight"][unit] @ t
+    return answer + get["readout.bias"]
+
+
+def layer_norm(t: np.ndarray) -> np.ndarray:
+    """Mean 0 and variance 1 over the numbers of one vector."""
+    return (t - t.mean()) / np.sqrt(t.var() + 1e-5)

@@ -1,0 +1,58 @@
+"""Whether an area needs what it attends to: the tokens are taken away, and what is lost is measured."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+import xarray as xr
+from torch import Tensor
+
+from ..compute.batching import batches
+from ..compute.device import resolve
+from ..compute.random import check_random_state
+from ..compute.scores import pearson
+from ..representation import check_same_samples, plain
+from .tokens import ROWS_READ
+
+if TYPE_CHECKING:
+    from .encoder import TokenEncoder
+
+
+def token_importance(encoder: TokenEncoder, X: Any, Y: Any, *, share: float, random_state: Any) -> xr.Dataset:
+    """See :meth:`TokenEncoder.token_importance`."""
+    check_same_samples(X, Y)
+    tokens = encoder._tokens(X)
+    k = round(share * tokens.size)
+    if not 1 <= k < tokens.size:
+        raise ValueError(f"share={share} masks {k} of {tokens.size} tokens; expected some, not all")
+    rng = check_random_state(random_state)
+    truth = np.asarray(plain(Y), dtype=float)
+    truth = truth[:, None] if truth.ndim == 1 else truth
+    rows = np.arange(tokens.n)
+    with encoder._on(resolve(encoder.device)), torch.no_grad():
+        whole = encoder._forward(tokens, rows)
+        weights = torch.cat([encoder._weights(tokens, rows[some]) for some in batches(tokens.n, ROWS_READ)]).cpu()
+        most = _largest(weights, k)
+        drawn = _largest(torch.from_numpy(rng.random(weights.shape)), k)
+        least, chance = (encoder._forward(tokens, rows, blocked) for blocked in (most, drawn))
+    scores = {}
+    for name, found in (("r", whole), ("r_masked", least), ("r_random", chance)):
+        each = pearson(truth, encoder._units(found))
+        scores[name] = ("query", [_mean(each[row]) for row in encoder.areas_of_.members])
+    answer = xr.Dataset(scores, coords={"query": np.asarray(encoder.areas_)}, attrs={"share": share, "tokens": k})
+    answer["drop"] = answer["r"] - answer["r_masked"]
+    answer["drop_random"] = answer["r"] - answer["r_random"]
+    return answer
+
+
+def _mean(values: np.ndarray) -> float:
+    kept = values[np.isfinite(values)]
+    return float(kept.mean()) if len(kept) else float("nan")
+
+
+def _largest(weights: Tensor, k: int) -> Tensor:
+    """Boolean, True at the k largest along the last axis."""
+    chosen = torch.zeros(weights.shape, dtype=torch.bool)
+    return chosen.scatter_(-1, weights.topk(k, dim=-1).indices, True)

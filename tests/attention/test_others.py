@@ -1,0 +1,267 @@
+"""Gaussian pools, factors, ensembles, sequences and people: what was planted is found, and only that."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from references.attention import normalised_accuracy, object_world
+
+from neurodecode.attention import (
+    EncoderEnsemble,
+    FactorizedEncoder,
+    GaussianFieldEncoder,
+    RoutedEncoder,
+    SpatialFeatureEncoder,
+    Training,
+    past,
+    stack_people,
+)
+from neurodecode.compute.scores import pearson
+from neurodecode.exceptions import AlignmentError, DegenerateDataError, TimingError
+from neurodecode.linear import Ridge
+from neurodecode.representation import as_representation
+
+
+def pooled_world(seed, side=16, n=600, n_train=450):
+    """White maps, and three units that read them through a Gaussian each; signal as strong as noise."""
+    rng = np.random.default_rng(seed)
+    maps = rng.normal(size=(n, side * side, 12)).astype(np.float32)
+    fields = np.array([[5.0, 9.0, 1.5], [11.0, 4.0, 2.5], [8.0, 8.0, 1.0]])
+    row, col = np.divmod(np.arange(side * side), side)
+    signal = np.empty((n, 3))
+    pools = np.empty((3, side * side))
+    for unit, (down, across, size) in enumerate(fields):
+        pools[unit] = np.exp(-((row - down) ** 2 + (col - across) ** 2) / (2 * size**2))
+        pools[unit] /= pools[unit].sum()
+        signal[:, unit] = np.einsum("npd,p,d->n", maps, pools[unit], rng.normal(size=12))
+    responses = signal / signal.std(0) + rng.normal(size=signal.shape)
+    return maps, responses.astype(np.float32), fields, pools, n_train
+
+
+class TestGaussianFields:
+    @pytest.fixture(scope="class")
+    def fitted(self):
+        maps, responses, fields, pools, n = pooled_world(3)
+        centres = np.stack(np.meshgrid(np.arange(4, 13.0), np.arange(2, 11.0), indexing="ij"), -1).reshape(-1, 2)
+        model = GaussianFieldEncoder(centres, [1.0, 1.5, 2.5, 4.0], nonlinearity=None)
+        return model.fit(maps[:n], responses[:n]), maps, responses, fields, pools, n
+
+    def test_the_planted_pools_are_found(self, fitted):
+        model, _, _, fields, *_ = fitted
+        assert (np.abs(model.centre_ - fields[:, :2]) <= 1).all()
+        sizes = np.array([1.0, 1.5, 2.5, 4.0])
+        steps = [
+            abs(np.argmin(abs(sizes - found)) - np.argmin(abs(sizes - true)))
+            for found, true in zip(model.size_, fields[:, 2])
+        ]
+        assert max(steps) <= 1
+
+    def test_it_predicts_as_well_as_the_true_pool_and_better_than_the_mean(self, fitted):
+        model, maps, responses, _, pools, n = fitted
+        r = pearson(responses[n:].astype(float), model.predict(maps[n:]).astype(float))
+        for unit in range(3):
+            true = np.einsum("npd,p->nd", maps, pools[unit])
+            best, mean = (Ridge().fit(z[:n], responses[:n, unit]).predict(z[n:]) for z in (true, maps.mean(1)))
+            assert r[unit] > np.corrcoef(best, responses[n:, unit])[0, 1] - 0.05
+            assert r[unit] > np.corrcoef(mean, responses[n:, unit])[0, 1] + 0.25
+
+    def test_degrees_are_from_the_middle_right_and_up(self, fitted):
+        _, maps, responses, *_ = fitted
+        wide = GaussianFieldEncoder([[0.0, 15.0], [7.5, 7.5]], [0.5], degrees=0.5).fit(maps[:200], responses[:200])
+        corner = (wide.centre_ == [0.0, 15.0]).all(axis=1)
+        assert np.isin(wide.x_, [0.0, 3.75]).all() and np.isin(wide.y_, [0.0, 3.75]).all()
+        np.testing.assert_array_equal(wide.x_ == 3.75, corner)
+        assert (wide.size_ == 0.25).all()
+
+    def test_what_moves_has_no_field(self):
+        world = object_world(2, True, n_units=5)
+        n = world.n_train
+        model = GaussianFieldEncoder(
+            sizes=[1.0, 4.0], centres=[[2, 2], [2, 5], [5, 2], [5, 5], [3.5, 3.5]], nonlinearity=None
+        )
+        found = normalised_accuracy(world, model.fit(world.tokens[:n], world.responses[:n]).predict(world.tokens[n:]))
+        assert found < 0.2
+
+    def test_bad_inputs(self):
+        maps, responses, *_ = pooled_world(0, side=4, n=40)
+        with pytest.raises(AlignmentError, match="along a line"):
+            GaussianFieldEncoder().fit(maps[:, :7], responses)
+        for settings, said in (
+            ({"sizes": [0.0]}, "sizes"),
+            ({"centres": [[1.0, 2.0, 3.0]]}, "row and column"),
+            ({"nonlinearity": "relu"}, "nonlinearity='relu'"),
+            ({"degrees": -1.0}, "degrees=-1"),
+        ):
+            with pytest.raises(ValueError, match=said):
+                GaussianFieldEncoder(**settings).fit(maps, responses)
+        model = GaussianFieldEncoder(sizes=[1.0]).fit(maps, responses)
+        with pytest.raises(AlignmentError, match="other places"):
+            model.predict(maps[:, :9])
+
+
+class TestStatic:
+    @pytest.mark.parametrize("by", [None, "unit"])
+    def test_a_planted_place_is_found(self, by):
+        rng = np.random.default_rng(0)
+        X = rng.normal(size=(300, 25, 4)).astype(np.float32)
+        Y = X[:, 7] @ rng.normal(size=(4, 3)) + 0.3 * rng.normal(size=(300, 3))
+        model = SpatialFeatureEncoder(by, max_epochs=40, random_state=1).fit(X, Y)
+        assert (model.map_.argmax("token") == 7).all()
+        np.testing.assert_allclose(model.map_.sum("token"), 1.0, atol=1e-6)
+        noise = SpatialFeatureEncoder(by, max_epochs=40, random_state=1).fit(X, rng.normal(size=(300, 3)))
+        assert float(noise.map_.max()) < 0.5
+
+    def test_factors_read_a_difference_that_a_softmax_cannot(self):
+        rng = np.random.default_rng(0)
+        X = rng.normal(size=(400, 16, 6)).astype(np.float32)
+        Y = (X[:, 3] - X[:, 12]) @ rng.normal(size=(6, 5)) + 0.3 * rng.normal(size=(400, 5))
+        new = rng.normal(size=(200, 16, 6)).astype(np.float32)
+        settings = {"by": None, "max_epochs": 60, "random_state": 2}
+        found, short, static = (
+            pearson(
+                (new[:, 3] - new[:, 12]) @ np.linalg.lstsq(X[:, 3] - X[:, 12], Y, rcond=None)[0],
+                model.fit(X, Y).predict(new),
+            ).mean()
+            for model in (
+                FactorizedEncoder(6, **settings),
+                FactorizedEncoder(1, **settings),
+                SpatialFeatureEncoder(**settings),
+            )
+        )
+        assert found > 0.9
+        assert short < found - 0.2 and static < found - 0.2
+
+    def test_a_rank_below_one_is_refused(self):
+        with pytest.raises(ValueError, match="rank=0"):
+            FactorizedEncoder(0, by=None).fit(np.ones((20, 4, 2)), np.random.default_rng(0).normal(size=(20, 2)))
+
+
+class TestEnsemble:
+    def test_weights_sum_to_one_and_prefer_the_layer_that_predicts(self):
+        rng = np.random.default_rng(1)
+        good, bad = (rng.normal(size=(200, 9, 4)).astype(np.float32) for _ in range(2))
+        Y = good[:, 4] @ rng.normal(size=(4, 3)) + 0.5 * rng.normal(size=(200, 3))
+        names = [f"s{number}" for number in range(200)]
+        both = as_representation(
+            np.concatenate([bad, good], axis=2), stimulus=names, kind="network", dims=("sample", "token", "unit"),
+            unit={"layer": ["early"] * 4 + ["late"] * 4},
+        )  # fmt: skip
+        single = SpatialFeatureEncoder(None, max_epochs=15)
+        model = EncoderEnsemble(single, 2, by="layer", random_state=0).fit(both, Y)
+        np.testing.assert_allclose(model.weights_.sum("layer"), 1.0, atol=1e-12)
+        assert (model.weights_.sel(layer="late") > 0.9).all()
+        assert [len(members) for members in model.members_.values()] == [2, 2]
+        mean = np.mean([one.predict(both.isel(unit=slice(4, 8))) for one in model.members_["late"]], axis=0)
+        late = model.weights_.sel(layer="late").values
+        early = np.mean([one.predict(both.isel(unit=slice(0, 4))) for one in model.members_["early"]], axis=0)
+        np.testing.assert_allclose(model.predict(both), late * mean + (1 - late) * early, atol=1e-6)
+        alike = EncoderEnsemble(single, 1, by="layer", temperature=0.0, random_state=0).fit(both, Y)
+        np.testing.assert_allclose(alike.weights_, 0.5)
+
+    def test_layers_cannot_be_weighed_without_held_back_samples(self):
+        X = as_representation(
+            np.random.default_rng(0).normal(size=(20, 4, 2)), stimulus=[str(n) for n in range(20)], kind="network",
+            dims=("sample", "token", "unit"), unit={"layer": ["a", "b"]},
+        )  # fmt: skip
+        Y = np.random.default_rng(1).normal(size=(20, 2))
+        single = SpatialFeatureEncoder(None, max_epochs=1, training=Training(validation=0))
+        with pytest.raises(DegenerateDataError, match="nothing is held back"):
+            EncoderEnsemble(single, 1, by="layer").fit(X, Y)
+        with pytest.raises(AlignmentError, match="'depth'"):
+            EncoderEnsemble(single, 1, by="depth").fit(X, Y)
+        with pytest.raises(ValueError, match="n_members=0"):
+            EncoderEnsemble(single, 0).fit(X, Y)
+
+
+class TestSequences:
+    def test_the_lag_that_an_area_reads_is_found(self):
+        rng = np.random.default_rng(0)
+        n, tr = 400, 2.0
+        run = np.repeat([1, 2], n // 2)
+        X = as_representation(
+            rng.normal(size=(n, 4)), stimulus=[f"s{number}" for number in range(n)], kind="features",
+            sample={"run": run}, attrs={"tr": tr},
+        )  # fmt: skip
+        tokens = past(X, [0, 2, 4, 6, 8])
+        weights = rng.normal(size=(4, 6))
+        late = np.repeat([4.0, 8.0], 3)
+        Y = np.empty((n, 6))
+        for unit, lag in enumerate(late):
+            Y[:, unit] = tokens.sel(token=tokens["lag"] == lag).values[:, 0] @ weights[:, unit]
+        target = as_representation(
+            Y + 0.3 * rng.normal(size=Y.shape), stimulus=X["stimulus"].values, kind="fmri",
+            unit={"roi": np.repeat(["early", "late"], 3)}, sample={"run": run},
+        )  # fmt: skip
+        model = RoutedEncoder(width=16, max_epochs=30, random_state=0).fit(tokens, target)
+        mean = model.attention(tokens).mean("sample")
+        found = mean["lag"].values[mean.argmax("token").values]
+        assert dict(zip(model.areas_, found)) == {"early": 4.0, "late": 8.0}
+
+    def test_runs_do_not_leak_and_lags_fit_the_sampling(self):
+        X = as_representation(
+            np.arange(1.0, 7.0)[:, None], stimulus=list("abcdef"), kind="features", sample={"run": [1, 1, 1, 2, 2, 2]},
+            attrs={"tr": 2.0},
+        )  # fmt: skip
+        found = past(X, [0, 2])
+        assert found.values[:, 1, 0].tolist() == [0, 1, 2, 0, 4, 5]
+        assert found["lag"].values.tolist() == [0, 2] and found.dims == ("sample", "token", "unit")
+        with pytest.raises(TimingError, match="3"):
+            past(X, [0, 3])
+
+
+class TestPeople:
+    def person(self, world, rows, seed):
+        rng = np.random.default_rng(seed)
+        names = [f"picture {number}" for number in rows]
+        X = as_representation(world.tokens[rows], stimulus=names, kind="network", dims=("sample", "token", "unit"))
+        mixing = np.abs(rng.normal(size=(3, 8))) * np.repeat(np.eye(3), 4, axis=1)[:, :8]
+        base = world.responses[rows][:, ::4][:, :3]
+        Y = base @ mixing + 0.3 * rng.normal(size=(len(rows), 8))
+        roi = np.repeat(["area 0", "area 1"], 4)
+        return X, as_representation(Y, stimulus=names, kind="fmri", unit={"roi": roi})
+
+    def test_people_who_saw_other_pictures_share_a_trunk(self):
+        world = object_world(4, True, n_train=500, n_test=0, n_areas=3, n_units=4, snr=3.0)
+        one, two, new = (
+            self.person(world, rows, seed)
+            for seed, rows in enumerate((np.arange(0, 260), np.arange(200, 440), np.arange(440, 500)))
+        )
+        X, Y, seen = stack_people({"one": one, "two": two})
+        assert X.sizes["sample"] == 440 and Y.shape == (440, 16)
+        assert int(seen.sum()) == 8 * 260 + 8 * 240
+        np.testing.assert_array_equal(np.isfinite(Y), seen)
+        model = RoutedEncoder(["subject", "roi"], max_epochs=25, random_state=0).fit(X, Y, seen=seen)
+        assert model.areas_ == ["one area 0", "one area 1", "two area 0", "two area 1"]
+        held = self.person(world, np.arange(440, 500), 0)
+        r = pearson(held[1].values, model.predict(held[0]).values[:, :8].astype(float))
+        assert r.mean() > 0.4
+        added = RoutedEncoder("roi", trunk=model, max_epochs=15, random_state=0).fit(*new)
+        for name, value in model.router_.state_dict().items():
+            same = np.array_equal(value, added.router_.state_dict()[name])
+            assert same == (name != "query"), name
+        with pytest.raises(ValueError, match="another width"):
+            RoutedEncoder("roi", width=8, trunk=model).fit(*new)
+
+    def test_the_same_picture_must_have_the_same_tokens(self):
+        world = object_world(4, True, n_train=20, n_test=0, n_areas=3, n_units=4)
+        one = self.person(world, np.arange(10), 0)
+        two = self.person(world, np.arange(10), 1)
+        other = two[0].copy(data=two[0].values + 1), two[1]
+        with pytest.raises(AlignmentError, match=r"picture 0.*other tokens"):
+            stack_people({"one": one, "two": other})
+        twice = (one[0].isel(sample=[0, 0]), one[1].isel(sample=[0, 0]))
+        with pytest.raises(AlignmentError, match="repeats"):
+            stack_people({"one": twice})
+        with pytest.raises(ValueError, match="no person"):
+            stack_people({})
+
+    def test_targets_that_were_not_measured_do_not_count(self):
+        world = object_world(5, True, n_train=80, n_test=0, n_areas=3, n_units=4)
+        seen = np.random.default_rng(0).random(world.responses.shape) < 0.8
+        masks = {"all": np.ones(12, bool)}
+        few = {"width": 8, "max_epochs": 2, "random_state": 0}
+        first = RoutedEncoder(masks, **few).fit(world.tokens, np.where(seen, world.responses, np.nan), seen=seen)
+        second = RoutedEncoder(masks, **few).fit(world.tokens, np.where(seen, world.responses, 1e6), seen=seen)
+        np.testing.assert_array_equal(first.predict(world.tokens), second.predict(world.tokens))
+        with pytest.raises(AlignmentError, match="seen has the shape"):
+            RoutedEncoder(masks, **few).fit(world.tokens, world.responses, seen=seen[:5])
