@@ -22,6 +22,7 @@ class Targets:
     """
 
     def __init__(self, values: Any, y: Any, dtype: np.dtype, device: torch.device, size: int, read: int = 0):
+        size = size // read * read if 0 < read < size else size  # so that no chunk of a store is read twice
         self.values, self.y, self.dtype, self.device, self.size = values, y, dtype, device, size
         self.read = max(size, read // size * size)
         self.constant = np.zeros(values.shape[1], dtype=bool)

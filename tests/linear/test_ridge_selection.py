@@ -72,7 +72,7 @@ class TestClosedForms:
         assert set(model.alpha_) == {ALPHAS[(scores @ y.var(0)).argmax()]}
 
     def test_other_text_is_refused(self):
-        with pytest.raises(ValueError, match="cv='LOO' is not known.*'loo' or 'gcv'"):
+        with pytest.raises(ValueError, match=r"cv='LOO' is not known.*'loo' or 'gcv'"):
             Ridge(ALPHAS, cv="LOO").fit(*world())
 
 

@@ -148,7 +148,7 @@ class TestWeights:
             model.coef_[0, 0] = 1
         before = model.coef_
         again = Ridge(ALPHAS, weights=tmp_path / "new" / "folder").fit(x, 2 * y)
-        np.testing.assert_allclose(again.coef_, 2 * before, rtol=1e-5)  # the earlier map still holds the earlier weights
+        np.testing.assert_allclose(again.coef_, 2 * before, rtol=1e-5)  # the earlier map is as it was
         (tmp_path / "new" / "folder" / "coef.npy").unlink()
         with pytest.raises(FileNotFoundError, match="Fit it again"):
             model.predict(x)
