@@ -15,6 +15,7 @@ _rooms = (
     "sources",
     "linear",
     "connectivity",
+    "similarity",
     "evaluation",
     "reporting",
     "exceptions",

@@ -37,6 +37,7 @@ SURFACE = {
         "client store",
     },
     "reporting": {"page": "result path"},
+    "similarity": {"compare": "X Y how permutations random_state"},
 }
 KEYWORD_ONLY = {
     (
