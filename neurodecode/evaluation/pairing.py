@@ -178,6 +178,13 @@ def _classes(X: Any, y: Any, Y: Any, frame: xr.DataArray | None) -> Pair:
     missing = _bad(values)
     if missing is not None:
         raise DegenerateDataError(f"{int(missing.sum())} class labels are not finite; remove those samples")
+    if values.dtype.kind == "f" and (values != np.floor(values)).any():
+        first = float(values[values != np.floor(values)][0])
+        raise DegenerateDataError(
+            f"Y is continuous ({len(np.unique(values))} different numbers in {len(values)} samples, such as {first:g})"
+            ", and a classifier predicts labels; for numbers use a regressor such as Ridge with score='r', or cut Y "
+            "into classes first"
+        )
     classes, truth = np.unique(values, return_inverse=True)
     if len(classes) < 2:
         raise DegenerateDataError(

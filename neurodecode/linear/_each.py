@@ -14,6 +14,7 @@ from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone, is_classifier
 from sklearn.utils import get_tags
 
 from ..compute.progress import progress
+from ..exceptions import NeurodecodeWarning
 from ..representation import Labels, check_same_samples
 from ._stacks import Recipe, Stack, Targets, recipe, said_once, sharable, targets
 
@@ -56,6 +57,10 @@ class _Each(MetaEstimatorMixin, BaseEstimator):
         """The same for all samples but those of each fold."""
         raise AttributeError(f"{type(self).__name__} says how folds share.")
 
+    def _named(self, X: Any, numbers: tuple[int, ...]) -> str:
+        """How a message calls some problems."""
+        raise AttributeError(f"{type(self).__name__} says what its problems are.")
+
     def _pick(self, X: Any, number: int) -> Any:
         """Samples x features of one problem, as the estimator alone would be given them."""
         raise AttributeError(f"{type(self).__name__} says what its problems are.")
@@ -69,7 +74,15 @@ class _Each(MetaEstimatorMixin, BaseEstimator):
         asked = recipe(self.estimator)
         ready = None
         if asked is not None:
-            ready = self._solved(asked, targets(asked, y, len(x), who), x, X, y)
+            checked = targets(asked, y, len(x), who)
+            ready = self._solved(asked, checked, x, X, y) if asked.serves(checked) else None
+        if ready is not None and ready.unfinished:
+            warnings.warn(
+                f"{who}: logistic regression stopped before it converged at {self._named(X, ready.unfinished)}. Scale "
+                "the features, or penalise more (a smaller C).",
+                NeurodecodeWarning,
+                stacklevel=3,
+            )
         return self._finish(ready, y, lambda: X)
 
     def _finish(self, ready: Stack | None, y: Any, source: Callable[[], Any]) -> Any:

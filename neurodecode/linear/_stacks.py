@@ -15,10 +15,11 @@ import numpy as np
 import torch
 import xarray as xr
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import check_consistent_length
 
-from ..compute import discriminant, many_ridges
+from ..compute import discriminant, logistic, many_ridges
 from ..compute.batching import batches
 from ..exceptions import DegenerateDataError
 from ..representation import Labelled, check_finite
@@ -39,6 +40,28 @@ class Recipe:
     scale: bool
 
     @property
+    def logistic(self) -> bool:
+        return isinstance(self.final, LogisticRegression) or getattr(self.final, "kind", None) == "logistic"
+
+    @property
+    def penalty(self) -> float | None:
+        """Of a ridge classifier; None of others."""
+        if isinstance(self.final, RidgeClassifier):
+            return float(self.final.alpha)
+        return 1.0 / float(self.final.C) if getattr(self.final, "kind", None) == "ridge" else None
+
+    @property
+    def shares_sums(self) -> bool:
+        """Whether training sets that overlap can share their sums: a discriminant of fixed shrinkage."""
+        discriminates = isinstance(self.final, LinearDiscriminantAnalysis) or getattr(self.final, "kind", None) == "lda"
+        return discriminates and not self.scale and self.shrinkage != "auto"
+
+    def serves(self, y: Targets) -> bool:
+        """Whether there is a closed form, or iterations at once, for these targets: logistic regression is of two
+        classes."""
+        return not self.logistic or (y.classes is not None and len(y.classes) == 2)
+
+    @property
     def shrinkage(self) -> Any:
         """Of an LDA: None, a number, or ``"auto"``, in the sense of ``compute.discriminant``."""
         if isinstance(self.final, LinearDiscriminantAnalysis) and self.final.solver == "lsqr":
@@ -52,6 +75,7 @@ class Stack:
 
     Problems of unequal size lie one behind the other: ``coef`` (outputs, all features of all problems).
     ``classes`` are those of classifiers. ``normed``: decision values are divided by the length of the centred pattern.
+    ``unfinished``: positions of problems whose iterations stopped before they converged.
     """
 
     coef: np.ndarray
@@ -59,6 +83,7 @@ class Stack:
     sound: np.ndarray
     classes: np.ndarray | None = None
     normed: bool = False
+    unfinished: tuple[int, ...] = ()
 
 
 def recipe(estimator: Any) -> Recipe | None:
@@ -78,7 +103,15 @@ def recipe(estimator: Any) -> Recipe | None:
 
 def _known(final: Any) -> bool:
     if type(final) is LinearClassifier:
-        return final.kind == "lda" and _amount(final.shrinkage)
+        penalised = final.kind in ("logistic", "ridge") and final.shrinkage is None and _strength(final.C)
+        return penalised or (final.kind == "lda" and _amount(final.shrinkage))
+    if type(final) is LogisticRegression:
+        return _ordinary(final, LogisticRegression, "C", "tol", "max_iter", "solver", "random_state", "verbose") and (
+            _strength(final.C) and final.solver in ("lbfgs", "newton-cg", "newton-cholesky")
+        )
+    if type(final) is RidgeClassifier:
+        ordinary = _ordinary(final, RidgeClassifier, "alpha", "tol", "max_iter", "copy_X", "random_state")
+        return ordinary and _strength(final.alpha)
     if type(final) is LinearDiscriminantAnalysis:
         plain = final.priors is None and final.covariance_estimator is None and final.tol == 1e-4
         svd = final.solver == "svd" and final.shrinkage is None
@@ -87,6 +120,16 @@ def _known(final: Any) -> bool:
         usual = final.precision == "exact" and final.weights == "memory" and not isinstance(final.cv, str)
         return final.device is None and final.max_memory is None and usual
     return type(final) is CorrelationClassifier
+
+
+def _ordinary(final: Any, kind: type, *may_differ: str) -> bool:
+    """Whether all parameters but some are those that the class starts with."""
+    usual = kind().get_params()
+    return all(name in may_differ or value == usual[name] for name, value in final.get_params().items())
+
+
+def _strength(number: Any) -> bool:
+    return isinstance(number, Real) and not isinstance(number, bool) and 0 < float(number) < np.inf
 
 
 def _amount(shrinkage: Any) -> bool:
@@ -133,6 +176,7 @@ def solve(asked: Recipe, problems: Any, shape: tuple[int, int, int], y: Targets,
     extra = _ridge_settings(asked.final, X, labels, n) if isinstance(asked.final, Ridge) else ()
     parts: list[tuple[np.ndarray, ...]] = []
     best: list[np.ndarray] = []
+    left: list[int] = []
     for some in batches(b, max(1, BYTES // max(1, 8 * p * n))):
         x = torch.from_numpy(problems(some))
         if asked.scale:
@@ -142,12 +186,15 @@ def solve(asked: Recipe, problems: Any, shape: tuple[int, int, int], y: Targets,
             bias = bias - (weights @ mean)[:, :, 0]
         else:
             weights, bias, good = _solve(asked, x, y, extra, best)
+        if asked.logistic:
+            left += (some.start + (~good).nonzero()[:, 0]).tolist()
+            good = torch.ones_like(good)
         parts.append((weights.numpy(), bias.numpy(), good.numpy()))
     coef, intercept, sound = (np.concatenate(list(one)) for one in zip(*parts))
     if extra and len(extra[0]) > 1:
         varies = ~_inputs.constant(y.values)
         _warn_edges(np.concatenate(best)[:, varies].reshape(-1), extra[0])
-    return Stack(coef, intercept, sound, y.classes, type(asked.final) is CorrelationClassifier)
+    return Stack(coef, intercept, sound, y.classes, type(asked.final) is CorrelationClassifier, tuple(left))
 
 
 def fold_order(tests: list[np.ndarray], n: int) -> np.ndarray:
@@ -179,7 +226,7 @@ def solve_folds(asked: Recipe, problems: Any, shape: tuple[int, int, int], y: Ta
 def sharable(asked: Recipe | None, y: Targets, folds: list[tuple[np.ndarray, np.ndarray]]) -> bool:
     """Whether training sets can share their sums: a discriminant of fixed shrinkage, trained on all that is not tested,
     no sample tested twice, and every class left in every training set."""
-    if asked is None or asked.scale or y.classes is None or type(asked.final) is CorrelationClassifier:
+    if asked is None or y.classes is None or not asked.shares_sums:
         return False
     n = len(y.values)
     tested = np.zeros(n, dtype=int)
@@ -189,7 +236,7 @@ def sharable(asked: Recipe | None, y: Targets, folds: list[tuple[np.ndarray, np.
             return False
         if np.bincount(y.values[train], minlength=len(y.classes)).min() < 2:
             return False
-    return asked.shrinkage != "auto" and bool((tested <= 1).all())
+    return bool((tested <= 1).all())
 
 
 def _ridge_settings(final: Ridge, X: Any, labels: Any, n: int) -> tuple[Any, ...]:
@@ -211,6 +258,14 @@ def _solve(
         return fitted.coef, fitted.intercept, torch.ones(len(x), dtype=torch.bool)
     assert y.classes is not None
     codes = torch.from_numpy(y.values)
+    if asked.logistic:
+        found = logistic.fit(x, codes == 1, float(asked.final.C))
+        return found.coef[:, None], found.intercept[:, None], found.converged
+    if asked.penalty is not None:
+        signs = 2.0 * torch.nn.functional.one_hot(codes, len(y.classes)).double() - 1.0
+        signs = signs[:, 1:] if len(y.classes) == 2 else signs
+        line = many_ridges.fit(x, signs, torch.tensor([asked.penalty]), [])
+        return line.coef, line.intercept, torch.ones(len(x), dtype=torch.bool)
     if type(asked.final) is CorrelationClassifier:
         coef = torch.from_numpy(_patterns(x.numpy(), y.values, len(y.classes)))
         return coef, coef.new_zeros(coef.shape[:2]), torch.ones(len(x), dtype=torch.bool)
@@ -218,8 +273,8 @@ def _solve(
     if asked.shrinkage == "auto" and int(counts.min()) < 2:
         empty = x.new_zeros((len(x), 1 if len(counts) == 2 else len(counts), x.shape[1]))
         return empty, empty[:, :, 0], torch.zeros(len(x), dtype=torch.bool)
-    found = discriminant.fit(x, codes, len(counts), asked.shrinkage, overwrite=True)
-    return found.coef, found.intercept, found.sound
+    apart = discriminant.fit(x, codes, len(counts), asked.shrinkage, overwrite=True)
+    return apart.coef, apart.intercept, apart.sound
 
 
 def _patterns(x: np.ndarray, codes: np.ndarray, n_classes: int) -> np.ndarray:

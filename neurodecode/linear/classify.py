@@ -11,7 +11,7 @@ import torch
 import xarray as xr
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from sklearn.svm import LinearSVC
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
@@ -40,12 +40,17 @@ def _lda(asked: LinearClassifier) -> BaseEstimator:
     return LinearDiscriminantAnalysis(solver="lsqr", shrinkage=asked.shrinkage)
 
 
-KINDS = {"logistic": _logistic, "lda": _lda, "svm": _svm}
+def _ridge(asked: LinearClassifier) -> BaseEstimator:
+    return RidgeClassifier(alpha=1.0 / asked.C)
+
+
+KINDS = {"logistic": _logistic, "lda": _lda, "svm": _svm, "ridge": _ridge}
 
 
 def _has_probabilities(classifier: LinearClassifier) -> bool:
-    if classifier.kind == "svm":
-        raise AttributeError("a linear SVM has no probabilities; use decision_function, or kind='logistic' or 'lda'.")
+    if classifier.kind in ("svm", "ridge"):
+        what = {"svm": "a linear SVM", "ridge": "a ridge classifier"}[classifier.kind]
+        raise AttributeError(f"{what} has no probabilities; use decision_function, or kind='logistic' or 'lda'.")
     return True
 
 
@@ -58,19 +63,20 @@ def _has_rank_one_identity(classifier: LinearClassifier) -> bool:
 
 
 class LinearClassifier(ClassifierMixin, BaseEstimator):
-    r"""Which category: multinomial logistic regression, linear discriminant analysis, or a linear SVM.
+    r"""Which category: multinomial logistic regression, linear discriminant analysis, a linear SVM, or ridge.
 
     - ``"logistic"``: softmax of ``X W + b``, minimising cross-entropy + ||W||^2 / (2 C), over all classes at once.
     - ``"lda"``: Gaussian classes that share a covariance, optionally shrunk towards a scaled identity.
     - ``"svm"``: one class against the rest with squared hinge loss, ||w||^2 / 2 + C sum max(0, 1 - y f(x))^2.
+    - ``"ridge"``: one class against the rest by least squares on targets y of -1 and 1, sum (y - f(x))^2 + ||w||^2 / C.
 
     scikit-learn does the fitting. Features are not scaled; put ``Labelled(StandardScaler())`` before it where
     the units of the features differ.
 
     Parameters
     ----------
-    kind : ``"logistic"``, ``"lda"`` or ``"svm"``.
-    C : inverse strength of the penalty, above 0 (logistic and svm).
+    kind : ``"logistic"``, ``"lda"``, ``"svm"`` or ``"ridge"``.
+    C : inverse strength of the penalty, above 0 (logistic, svm, ridge).
     shrinkage : of the covariance, for ``"lda"`` alone: None (none), ``"auto"`` (Ledoit-Wolf), or a number in [0, 1].
     random_state : seed of the coordinate order in the svm's dual solver.
 
@@ -123,6 +129,7 @@ class LinearClassifier(ClassifierMixin, BaseEstimator):
         build = lookup(KINDS, self.kind, "kind")
         if self.shrinkage is not None and self.kind != "lda":
             raise ValueError(f"shrinkage={self.shrinkage!r} belongs to kind='lda', not to kind={self.kind!r}; use C.")
+        _check_amounts(self)
         check_same_samples(X, y)
         x = _inputs.features(self, X, samples=1)
         labels = _labels(y)
@@ -189,6 +196,18 @@ class LinearClassifier(ClassifierMixin, BaseEstimator):
         return labelled(values, samples_of=X, units=Labels("unit", len(self.classes_), {"class_name": self.classes_}))
 
 
+def _check_amounts(asked: LinearClassifier) -> None:
+    amount, C = asked.shrinkage, asked.C
+    numbers = [isinstance(one, Real) and not isinstance(one, bool) for one in (amount, C)]
+    if asked.kind != "lda" and not (numbers[1] and float(C) > 0):
+        raise ValueError(f"C={C!r}: expected a number above 0; the smaller it is, the stronger is the penalty.")
+    if not (amount is None or amount == "auto" or (numbers[0] and 0 <= float(amount) <= 1)):
+        raise ValueError(
+            f"shrinkage={amount!r}: expected a number from 0 (the covariance as it is) to 1 (its mean variance on the "
+            "diagonal alone), 'auto' (Ledoit and Wolf) or None."
+        )
+
+
 def _labels(y: Any) -> np.ndarray:
     """One class label a sample, none missing."""
     if y is None:
@@ -206,6 +225,12 @@ def _labels(y: Any) -> np.ndarray:
         )
     if labels.dtype.kind == "f" and not np.isfinite(labels).all():
         raise DegenerateDataError(f"Input y contains infinity: {np.isinf(labels).sum()} of {len(labels)} class labels.")
+    if labels.dtype.kind == "f" and (labels != np.floor(labels)).any():
+        first = float(labels[labels != np.floor(labels)][0])
+        raise ValueError(
+            f"Unknown label type: continuous. y holds numbers such as {first:g}, and a classifier takes labels; for "
+            "numbers use a regressor, such as Ridge."
+        )
     check_classification_targets(labels)
     return labels
 

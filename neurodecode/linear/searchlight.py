@@ -28,9 +28,9 @@ class Searchlight(_Each):
 
     For a centre c with the neighbours N(c), among them c, a clone of ``estimator`` is fitted to ``X[:, N(c)]``. With
     ``radius``, N(c) are the units of X that are at most so far from c; nothing outside of X, that is outside of the
-    mask, is ever looked at. Linear discriminant analysis, ``Ridge`` and ``CorrelationClassifier`` (see
-    :class:`Sliding`) are solved for all neighbourhoods of a size at once; any other estimator is cloned and fitted one
-    neighbourhood after the other.
+    mask, is ever looked at. What :class:`Sliding` solves for all times at once (linear discriminant analysis, logistic
+    regression of two classes, ridge classifiers, ``Ridge``, ``CorrelationClassifier``) is solved here for all
+    neighbourhoods of a size at once; any other estimator is cloned and fitted one neighbourhood after the other.
 
     Parameters
     ----------
@@ -112,6 +112,9 @@ class Searchlight(_Each):
         return [
             _joined([(bucket, found[fold]) for bucket, found in parts], self.members_) for fold in range(len(tests))
         ]
+
+    def _named(self, X: Any, numbers: tuple[int, ...]) -> str:
+        return f"{len(numbers)} of {self.n_problems_:,} units: {_inputs.names(X, 'unit', np.asarray(numbers))}"
 
     def _pick(self, X: Any, number: int) -> Any:
         members = self._of(number)
@@ -243,7 +246,8 @@ def _joined(parts: list[tuple[_Bucket, Stack]], inside: Any) -> Stack:
     for bucket, found in parts:
         coef[:, bucket.places] = found.coef.transpose(1, 0, 2)
         intercept[bucket.centres], sound[bucket.centres] = found.intercept, found.sound
-    return Stack(coef, intercept, sound, first.classes, first.normed)
+    left = sorted(int(bucket.centres[place]) for bucket, found in parts for place in found.unfinished)
+    return Stack(coef, intercept, sound, first.classes, first.normed, tuple(left))
 
 
 def positions(X: Any) -> np.ndarray:

@@ -16,14 +16,18 @@ from . import _inputs
 from ._each import _Each, chances, has, outputs_second
 from ._stacks import Recipe, Stack, Targets, fold_order, solve, solve_folds
 
+NAMED = 5  # problems that a message names
+
 
 class Sliding(_Each):
     r"""An estimator of its own at every time point of sample x unit x time.
 
     At time t a clone of ``estimator`` is fitted to ``X[:, :, t]`` and predicts from ``X[:, :, t]`` of new samples.
-    Linear discriminant analysis (``LinearClassifier("lda")`` and scikit-learn's), ``Ridge``, and
-    ``CorrelationClassifier``, each also after a ``StandardScaler``, are solved for all times at once, to the same
-    numbers; any other estimator is cloned and fitted time by time.
+    Linear discriminant analysis (``LinearClassifier("lda")`` and scikit-learn's), logistic regression of two classes,
+    ridge classifiers, ``Ridge``, each also after a ``StandardScaler``, and ``CorrelationClassifier`` are solved for all
+    times at once, to the same numbers (logistic regression to convergence, which is nearer to the minimum than
+    scikit-learn's default tolerance); any other estimator, and logistic regression of three or more classes, is cloned
+    and fitted time by time.
 
     Parameters
     ----------
@@ -43,6 +47,10 @@ class Sliding(_Each):
     AlignmentError : X is not sample x unit x time, or its samples or units are not the expected ones.
     TimingError : ``predict`` got other times than ``fit``.
     DegenerateDataError : NaN or infinite values, a single class, too few samples.
+
+    Warns
+    -----
+    NeurodecodeWarning : logistic regression stopped before it converged; says at which times.
 
     References
     ----------
@@ -82,6 +90,13 @@ class Sliding(_Each):
 
     def _shared(self, asked: Recipe, checked: Targets, x: np.ndarray, tests: list[np.ndarray]) -> list[Stack]:
         return solve_folds(asked, _blocks(x[fold_order(tests, len(x))]), x.shape[::-1], checked, tests)
+
+    def _named(self, X: Any, numbers: tuple[int, ...]) -> str:
+        shown = [f"{self.times_[t]:g} s" if self.times_ is not None else f"time {t}" for t in numbers[:NAMED]]
+        more = len(numbers) - len(shown)
+        return (
+            f"{len(numbers)} of {self.n_problems_} times: " + ", ".join(shown) + (f" and {more} more" if more else "")
+        )
 
     def _pick(self, X: Any, number: int) -> Any:
         if isinstance(X, xr.DataArray):

@@ -8,14 +8,15 @@ import xarray as xr
 from references.linear import cross_entropy, slow_lda
 from sklearn.base import clone
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from sklearn.svm import LinearSVC
 
+from neurodecode.evaluation import cross_validate
 from neurodecode.exceptions import AlignmentError, DegenerateDataError, NeurodecodeWarning
 from neurodecode.linear import LinearClassifier, classify
 from neurodecode.representation import as_representation
 
-KINDS = ["logistic", "lda", "svm"]
+KINDS = ["logistic", "lda", "svm", "ridge"]
 NAMES = np.array(["cat", "chair", "face", "house"])
 
 
@@ -83,6 +84,7 @@ class TestAgainstTheFormulas:
             (LinearClassifier("logistic", C=0.01), LogisticRegression(C=0.01, max_iter=10_000)),
             (LinearClassifier("lda"), LinearDiscriminantAnalysis()),
             (LinearClassifier("lda", shrinkage="auto"), LinearDiscriminantAnalysis("lsqr", shrinkage="auto")),
+            (LinearClassifier("ridge", C=0.5), RidgeClassifier(alpha=2.0)),
             (LinearClassifier("svm", C=0.5), LinearSVC(C=0.5, dual="auto", max_iter=100_000, random_state=0)),
         ],
         ids=repr,
@@ -131,7 +133,7 @@ class TestPlanted:
         two = LinearClassifier(kind).fit(X, X["category"] == "face")
         assert two.decision_function(X).dims == ("sample",)
         np.testing.assert_array_equal(two.decision_function(X).values > 0, two.predict(X).values)
-        if kind == "svm":
+        if kind in ("svm", "ridge"):
             assert not hasattr(model, "predict_proba")
         else:
             chances = model.predict_proba(X[5:20])
@@ -210,14 +212,28 @@ class TestFaults:
         with pytest.raises(ValueError, match="Unknown label type"):
             LinearClassifier().fit(x, x[:, 0])
 
+    def test_continuous_numbers_are_no_labels(self):
+        x, _ = draw()
+        values = np.linspace(0, 1, len(x))
+        with pytest.raises(ValueError, match=r"Unknown label type: continuous.*such as 0\.0.*regressor, such as Ridge"):
+            LinearClassifier().fit(x, values)
+        with pytest.raises(DegenerateDataError, match=r"Y is continuous \(120 different numbers.*Ridge with score='r'"):
+            cross_validate(LinearClassifier(), x, values, 3, score="accuracy")
+
     def test_arguments_belong_to_their_kind(self):
         x, y = draw()
         with pytest.raises(ValueError, match="belongs to kind='lda'"):
             LinearClassifier("svm", shrinkage=0.1).fit(x, y)
         with pytest.raises(ValueError, match="Did you mean 'logistic'"):
             LinearClassifier("logistik").fit(x, y)
-        with pytest.raises(ValueError, match="C"):
-            LinearClassifier("svm", C=-1).fit(x, y)
+        for kind in ("svm", "logistic", "ridge"):
+            with pytest.raises(ValueError, match="C=-1: expected a number above 0"):
+                LinearClassifier(kind, C=-1).fit(x, y)
+        with pytest.raises(ValueError, match="C='1'"):
+            LinearClassifier(C="1").fit(x, y)
+        for amount in (2, -0.1, "much", True):
+            with pytest.raises(ValueError, match="expected a number from 0"):
+                LinearClassifier("lda", shrinkage=amount).fit(x, y)
         with pytest.raises(AttributeError, match="predict_proba"):
             LinearClassifier("svm").predict_proba(x)
 

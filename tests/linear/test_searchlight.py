@@ -7,6 +7,7 @@ import pytest
 import xarray as xr
 from scipy import sparse
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import LeaveOneGroupOut, StratifiedKFold
 from sklearn.naive_bayes import GaussianNB
 
@@ -61,7 +62,7 @@ class TestAtOnceAndOneByOne:
             (LinearClassifier("lda", shrinkage=amount), SlowLDA("lda", shrinkage=amount))
             for amount in (None, 0.1, "auto")
         ]
-        + [(CorrelationClassifier(), SlowCorrelation())],
+        + [(CorrelationClassifier(), SlowCorrelation()), (LinearClassifier("ridge", C=0.1), SlowLDA("ridge", C=0.1))],
         ids=lambda pair: repr(pair[0]),
     )
     def test_classifiers(self, pair, classes):
@@ -71,6 +72,18 @@ class TestAtOnceAndOneByOne:
         assert len(slow.estimators_) == 36
         xr.testing.assert_allclose(fast.decision_function(X[45:]), slow.decision_function(X[45:]), rtol=1e-7, atol=1e-9)
         np.testing.assert_array_equal(fast.predict(X[45:]), slow.predict(X[45:]))
+
+    def test_logistic_regression(self):
+        X, y = volume(n=60, shape=(4, 3, 3), blocks=[(0, 0, 0)])
+        model = Searchlight(LinearClassifier("logistic", C=2.0), radius=3.0).fit(X[:45], y[:45])
+        assert model.closed_form_.all()
+        values = model.decision_function(X[45:]).values
+        for centre in (0, 13, 35):
+            inside = model.members_[[centre]].nonzero()[1]
+            one = LogisticRegression(C=2.0, tol=1e-12, solver="newton-cholesky").fit(X.values[:45][:, inside], y[:45])
+            np.testing.assert_allclose(
+                values[:, centre], one.decision_function(X.values[45:][:, inside]), rtol=1e-6, atol=1e-6
+            )
 
     @pytest.mark.filterwarnings("ignore::neurodecode.exceptions.NeurodecodeWarning")
     def test_ridge(self):
@@ -151,7 +164,47 @@ class TestNeighbours:
 
 
 @pytest.mark.filterwarnings("ignore:Use a custom estimator")
+class TestSurfacesAndSensors:
+    def test_a_patch_of_a_mesh_is_found_and_the_rest_is_not(self):
+        """A sheet of 8 x 8 vertices, two triangles a square; classes differ in a patch of 3 x 3."""
+        vertex = np.arange(64).reshape(8, 8)
+        corners = [vertex[:-1, :-1], vertex[1:, :-1], vertex[:-1, 1:], vertex[1:, 1:]]
+        a, b, c, d = (corner.ravel() for corner in corners)
+        faces = np.concatenate([np.stack([a, b, c], 1), np.stack([b, d, c], 1)])
+        edges = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
+        edges = np.concatenate([edges, edges[:, ::-1]])
+        mesh = sparse.csr_array((np.ones(len(edges)), (edges[:, 0], edges[:, 1])), shape=(64, 64))
+        rng = np.random.default_rng(8)
+        y = np.arange(80) % 2
+        x = rng.normal(size=(80, 64))
+        patch = vertex[2:5, 2:5].ravel()
+        x[:, patch] += 0.8 * y[:, None]
+        light = Searchlight(LinearClassifier("lda", shrinkage=0.1), neighbours=mesh)
+        found = cross_validate(light, x, y, StratifiedKFold(4), score="accuracy")["score"].values
+        far = mesh[:, patch].sum(axis=1) == 0
+        assert found[vertex[3, 3]] > 0.8
+        assert abs(found[far].mean() - 0.5) < 0.06
+        assert light.fit(x, y).members_[[vertex[3, 3]]].nnz == 7, "six neighbours and itself"
+
+    def test_sensors_of_a_cap(self):
+        mne = pytest.importorskip("mne")
+        info = mne.create_info(["Fz", "Cz", "Pz", "Oz", "C3", "C4", "F3", "F4", "P3", "P4", "O1", "O2"], 100.0, "eeg")
+        info.set_montage("standard_1020")
+        adjacency, names = mne.channels.find_ch_adjacency(info, "eeg")
+        rng = np.random.default_rng(9)
+        y = np.arange(80) % 2
+        x = rng.normal(size=(80, len(names)))
+        x[:, names.index("Oz")] += 2.0 * y
+        light = Searchlight(LinearClassifier("lda", shrinkage=0.1), neighbours=adjacency)
+        found = cross_validate(light, x, y, StratifiedKFold(4), score="accuracy")["score"].values
+        near = adjacency.toarray()[:, names.index("Oz")] > 0
+        near[names.index("Oz")] = True
+        assert found[near].min() > 0.7
+        assert abs(found[~near].mean() - 0.5) < 0.1
+
+
 class TestAgainstNilearn:
+    @pytest.mark.filterwarnings("ignore:Use a custom estimator")
     def test_same_accuracies(self):
         nibabel = pytest.importorskip("nibabel")
         decoding = pytest.importorskip("nilearn.decoding")

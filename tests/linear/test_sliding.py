@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import pickle
+from functools import partial
 
 import numpy as np
 import pytest
 import xarray as xr
 from sklearn.base import clone, is_classifier, is_regressor
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from sklearn.model_selection import StratifiedKFold
 from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from neurodecode.compute import logistic
 from neurodecode.evaluation import check_result, cross_validate
 from neurodecode.exceptions import AlignmentError, DegenerateDataError, NeurodecodeWarning, TimingError
 from neurodecode.linear import CorrelationClassifier, Generalizing, LinearClassifier, Ridge, Sliding
@@ -58,6 +61,9 @@ def pairs():
     scaled = [make_pipeline(StandardScaler(), one("lda", shrinkage=0.1)) for one in (LinearClassifier, SlowLDA)]
     yield tuple(scaled)
     yield CorrelationClassifier(), SlowCorrelation()
+    yield LinearClassifier("ridge", C=0.1), SlowLDA("ridge", C=0.1)
+    yield RidgeClassifier(alpha=4.0), SlowLDA("ridge", C=0.25)
+    yield tuple(make_pipeline(StandardScaler(), one("ridge", C=0.1)) for one in (LinearClassifier, SlowLDA))
 
 
 class TestAtOnceAndOneByOne:
@@ -75,6 +81,42 @@ class TestAtOnceAndOneByOne:
         np.testing.assert_array_equal(fast.classes_, slow.classes_)
         if hasattr(slow, "predict_proba"):
             np.testing.assert_allclose(fast.predict_proba(x[30:]), slow.predict_proba(x[30:]), atol=1e-8)
+
+    @pytest.mark.parametrize("kind", KINDS)
+    @pytest.mark.parametrize("C", [0.01, 1.0, 100.0])
+    @pytest.mark.parametrize("p", [5, 60])
+    def test_logistic_regression(self, p, C, kind):
+        x, y = recording(p=p)
+        x[:, 1] *= 5
+        model = kind(LinearClassifier("logistic", C=C)).fit(x[:30], y[:30])
+        assert model.closed_form_.all()
+        values, chances = model.decision_function(x[30:]), model.predict_proba(x[30:])
+        for t in range(TIMES):
+            one = LogisticRegression(C=C, tol=1e-12, max_iter=10_000, solver="newton-cholesky").fit(
+                x[:30, :, t], y[:30]
+            )
+            here = (slice(None), t) if kind is Sliding else (slice(None), t, t)
+            np.testing.assert_allclose(values[here], one.decision_function(x[30:, :, t]), rtol=1e-6, atol=1e-6)
+            np.testing.assert_allclose(
+                chances[(here[0], 1, *here[1:])], one.predict_proba(x[30:, :, t])[:, 1], atol=1e-6
+            )
+            np.testing.assert_allclose(model.coef_[0, :, t], one.coef_[0], rtol=1e-5, atol=1e-6)
+            np.testing.assert_allclose(model.intercept_[0, t], one.intercept_[0], rtol=1e-5, atol=1e-6)
+
+    def test_logistic_regression_where_it_is_left_to_the_estimator(self):
+        x, y = recording(classes="abc")
+        assert not Sliding(LinearClassifier()).fit(x, y).closed_form_.any(), "three classes"
+        x, y = recording()
+        assert Sliding(LogisticRegression(C=3.0)).fit(x, y).closed_form_.all()
+        for other in ({"class_weight": "balanced"}, {"fit_intercept": False}, {"solver": "liblinear"}):
+            assert not Sliding(LogisticRegression(**other)).fit(x, y).closed_form_.any()
+
+    def test_times_that_did_not_converge_are_named(self, monkeypatch):
+        x, y = recording(p=3, n=30, size=0.0)
+        X = labelled(x, y)
+        monkeypatch.setattr("neurodecode.compute.logistic.fit", partial(logistic.fit, iterations=1))
+        with pytest.warns(NeurodecodeWarning, match=f"stopped before it converged at {TIMES} of {TIMES} times: .* s, "):
+            Sliding(LinearClassifier()).fit(X, X["category"])
 
     @pytest.mark.filterwarnings("ignore::neurodecode.exceptions.NeurodecodeWarning")
     @pytest.mark.parametrize("kind", KINDS)
