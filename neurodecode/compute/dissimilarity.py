@@ -360,6 +360,11 @@ def _from_products(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _crossed(folds: np.ndarray, precision: np.ndarray | None) -> tuple[np.ndarray, float]:
     """The distances, and the largest squared length that went into them."""
     number = folds.shape[-3]
+    if number == 2:  # one product of the two folds is less than three of folds with themselves
+        first, second = folds[..., 0, :, :], folds[..., 1, :, :]
+        size = float(np.einsum("...ij,...ij->...i", first, first).max(initial=0.0))
+        first = first if precision is None else first @ precision
+        return _from_kernel(first @ np.swapaxes(second, -1, -2)), size
     total = folds.sum(axis=-3)
     led = None if precision is None else folds @ precision
     if led is None:

@@ -76,12 +76,13 @@ def test_rsatoolbox_gives_the_same_per_unit():
     assert np.allclose(upper(rdm(still(counts), "poisson")), expected, atol=1e-10)
 
 
+@pytest.mark.parametrize("count", [2, 3, 4])
 @pytest.mark.parametrize("with_noise", [False, True])
-def test_crossnobis_is_that_of_rsatoolbox_and_of_the_definition(with_noise):
+def test_crossnobis_is_that_of_rsatoolbox_and_of_the_definition(with_noise, count):
     calc_rdm = pytest.importorskip("rsatoolbox.rdm").calc_rdm
     from rsatoolbox.data import Dataset
 
-    folds = folds_of(3)
+    folds = folds_of(3, count)
     root = np.random.default_rng(4).normal(size=(10, 20))
     precision = np.linalg.inv(root @ root.T) if with_noise else None
     X = runs(folds)
