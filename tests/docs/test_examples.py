@@ -140,6 +140,16 @@ def heard(as_representation):
     }
 
 
+def looked(as_representation, brain):
+    """Nine places of four features for each picture that was seen, and the recording they are read into."""
+    row, col = np.divmod(np.arange(9), 3)
+    places = as_representation(
+        np.random.default_rng(10).normal(size=(len(brain), 9, 4)), stimulus=brain["stimulus"].values, kind="network",
+        dims=("sample", "token", "unit"), token={"row": row, "col": col},
+    )  # fmt: skip
+    return {"places": places, "seen_by": brain}
+
+
 def placed(brain):
     """The same recording with its units as neighbouring voxels."""
     places = {axis: ("unit", place) for axis, place in zip("ijk", np.argwhere(np.ones((len(brain[0]), 1, 1))).T)}
@@ -149,10 +159,11 @@ def placed(brain):
 @pytest.fixture(scope="module")
 def desk():
     """What a reader of the catalogue has on the desk: a small recording, features, networks, people."""
+    from sklearn.model_selection import KFold
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    from neurodecode import connectivity, evaluation, linear, representation
+    from neurodecode import attention, connectivity, evaluation, linear, representation
     from neurodecode.representation import concat, match
     from neurodecode.sources import eeg, fmri, network, simulated, stimuli, zoo
 
@@ -164,7 +175,7 @@ def desk():
     words = world.words()
     space = {
         name: getattr(room, name)
-        for room in (connectivity, evaluation, linear, representation)
+        for room in (attention, connectivity, evaluation, linear, representation)
         for name in room.__all__
     }
     people = {name: simulated.person(world, random_state=seed, n_repeats=1, n_runs=4, subject=name, **areas)
@@ -180,6 +191,7 @@ def desk():
     together = concat([match(features, one)[1] for one in people.values()])
     noise = np.random.default_rng(5).normal(size=features.shape)
     bare = features.drop_vars("space")
+    space |= {"KFold": KFold, **looked(representation.as_representation, brain)}
     spaces = {"words": bare, "layers": bare.copy(data=bare.values + noise)}
     flicker = np.random.default_rng(7).normal(size=(5, 24, 3, 8))
     over_time = linear.Sliding(linear.LinearClassifier("lda", shrinkage=0.1))
