@@ -159,7 +159,6 @@ def placed(brain):
 @pytest.fixture(scope="module")
 def desk():
     """What a reader of the catalogue has on the desk: a small recording, features, networks, people."""
-    from sklearn.model_selection import KFold
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
@@ -191,7 +190,7 @@ def desk():
     together = concat([match(features, one)[1] for one in people.values()])
     noise = np.random.default_rng(5).normal(size=features.shape)
     bare = features.drop_vars("space")
-    space |= {"KFold": KFold, **looked(representation.as_representation, brain)}
+    space |= looked(representation.as_representation, brain)
     spaces = {"words": bare, "layers": bare.copy(data=bare.values + noise)}
     flicker = np.random.default_rng(7).normal(size=(5, 24, 3, 8))
     over_time = linear.Sliding(linear.LinearClassifier("lda", shrinkage=0.1))
