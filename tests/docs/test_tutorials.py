@@ -50,3 +50,49 @@ def test_a_first_encoding_model_finds_what_was_planted():
     assert "another order" in printed
     assert "stand in training and test" in printed
     assert sum(len(cell.pictures) for cell in cells) == 2
+
+
+def told(monkeypatch, folder):
+    """Tutorial 2 with its language model from a folder of recordings, checked against what it planted."""
+    monkeypatch.setenv("NEURODECODE_DATA", str(folder))
+    cells, space = tutorials.run(DOCS / "tutorials" / "02_stories_and_delays.py")
+    score = {
+        name: {area: float(result["score"].values[own].mean()) for area, own in space["in_area"].items()}
+        for name, result in space["results"].items()
+    }
+    areas = space["areas"]
+    for area in list(areas)[:4]:
+        assert score["response"][area] > score["same volume"][area] + 0.2
+        assert score["delays"][area] > score["same volume"][area] + 0.1
+    assert all(abs(one["null area"]) < 0.1 for one in score.values())
+    lead = {area: score["response"][area] - score["delays"][area] for area in areas}
+    assert lead["language"] > 0.05 > lead["late language"]
+    for area, found in space["peaks"].items():
+        assert found == pytest.approx(areas[area][0], abs=1.0)
+    assert space["peaks"]["late language"] > space["peaks"]["language"] + 1
+    before = space["course"][space["seconds"] < 0][:, space["in_area"]["word area"]].mean()
+    assert abs(before) < 0.2 * space["course"][:, space["in_area"]["word area"]].mean(1).max()
+    for area, (_, shares) in areas.items():
+        found, truth = space["found"][area], space["truth"][area]
+        assert found.argmax() == truth.argmax() or not shares
+        for name, value, planted in zip(space["spaces"], found, truth):
+            absent = name not in shares
+            assert abs(value) < 0.03 if absent else 0.01 < value < planted + 0.05
+    np.testing.assert_allclose(space["split"]["product"].sum("band"), space["split"]["score"], atol=1e-10)
+    printed = "".join(cell.printed for cell in cells)
+    assert "no multiple of the repetition time 2 s" in printed
+    assert sum(len(cell.pictures) for cell in cells) == 3
+    return space, printed
+
+
+@pytest.mark.slow
+def test_stories_and_delays_without_the_weights(monkeypatch, tmp_path):
+    space, _ = told(monkeypatch, tmp_path)
+    assert not space["learnt"]
+
+
+@pytest.mark.slow
+def test_stories_and_delays_with_the_model_that_learnt(monkeypatch, data_root):
+    space, printed = told(monkeypatch, data_root)
+    assert space["learnt"]
+    assert "Once upon a time" in printed
