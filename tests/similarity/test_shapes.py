@@ -76,7 +76,8 @@ def test_triangle_inequality(alpha):
     latent = rng.normal(size=(20, 3))
     for _ in range(60):
         a, b, c = (
-            latent @ rng.normal(size=(3, p)) * rng.uniform(0, 2) + rng.normal(size=(20, p)) for p in rng.integers(2, 6, 3)
+            latent @ rng.normal(size=(3, p)) * rng.uniform(0, 2) + rng.normal(size=(20, p))
+            for p in rng.integers(2, 6, 3)
         )
         if alpha == 0:  # equal ranks, or the whitened space has its own unit
             b, c = b[:, :2] @ np.eye(2), c[:, :2] @ np.eye(2)
