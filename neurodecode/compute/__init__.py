@@ -11,6 +11,7 @@ _files = (
     "batching",
     "device",
     "discriminant",
+    "dissimilarity",
     "hooks",
     "linalg",
     "many_ridges",
@@ -18,6 +19,7 @@ _files = (
     "pooling",
     "progress",
     "random",
+    "rank",
     "responses",
     "scores",
 )
