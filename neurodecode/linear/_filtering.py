@@ -84,7 +84,7 @@ class _SpatialFilter(TransformerMixin, _Epochs):
         target = self._target(y, len(x))
         x = self._arranged(x, X)
         total = engine.second_moment(x)
-        basis = engine.span(total, TOLERANCE)
+        basis = self._basis = engine.span(total, TOLERANCE)
         problems = self._problems(np.einsum("nct,cr->nrt", x, basis, optimize=True), target)
         self.rank_ = basis.shape[1]
         each = self._each(int(n_asked), len(problems))

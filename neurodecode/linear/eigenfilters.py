@@ -141,3 +141,41 @@ def band_moment(x: np.ndarray, sfreq: float, inside: Callable[[np.ndarray], np.n
     spectrum = np.fft.rfft((x - x.mean(axis=2, keepdims=True)) * taper, axis=2)[:, :, wanted]
     flat = np.moveaxis(spectrum, 1, 0).reshape(x.shape[1], -1)
     return 2 * (flat @ flat.conj().T).real / (len(x) * length * (taper**2).sum())
+
+
+def overlapping_responses(
+    x: np.ndarray, which: np.ndarray, start: np.ndarray, run: np.ndarray, count: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Responses of every class that together explain the recording with least squares, although epochs overlap.
+
+    ``G E = sum of epochs`` with G the counts of how often lag i of one class falls on lag j of another (Rivet et al.
+    2009, equation 4, by the normal equations, which need nothing but the epochs). Responses that the onsets cannot tell
+    apart are those of least size.
+
+    Parameters
+    ----------
+    x : (epochs, channels, times). which : (epochs,) classes from 0. start : (epochs,) first sample in its run.
+    run : (epochs,) number of the run. count : of classes.
+
+    Returns
+    -------
+    (classes, channels, times), and the blocks of G of each class with itself (classes, times, times).
+    """
+    length = x.shape[2]
+    counts = np.zeros((count, count, 2 * length - 1))
+    for one in np.unique(run):
+        mine = np.flatnonzero(run == one)
+        later = start[mine][None, :] - start[mine][:, None]
+        near = np.abs(later) < length
+        first, second = (which[mine[side]] for side in np.nonzero(near))
+        np.add.at(counts, (first, second, later[near] + length - 1), 1)
+    lags = np.arange(length)
+    # Lag i of an event at p falls on lag j of one at q where q - p = i - j.
+    blocks = counts[:, :, lags[:, None] - lags[None, :] + length - 1]
+    whole = blocks.transpose(0, 2, 1, 3).reshape(count * length, count * length)
+    sums = np.stack([x[which == k].sum(axis=0) for k in range(count)])
+    right = sums.transpose(0, 2, 1).reshape(count * length, -1)
+    values, vectors = np.linalg.eigh(whole)
+    kept = values > 1e-10 * values[-1]
+    found = vectors[:, kept] @ ((vectors[:, kept].T @ right) / values[kept, None])
+    return found.reshape(count, length, -1).transpose(0, 2, 1), np.stack([blocks[k, k] for k in range(count)])

@@ -198,15 +198,20 @@ class Xdawn(_SpatialFilter):
     r"""Xdawn: for every class the mixtures of channels in which its average response stands out of everything else.
 
     ``E_k E_k' / T w = lambda C w`` with E_k the average epoch of class k and C the covariance of all epochs: lambda is
-    the share of a component's power that repeats from epoch to epoch. Overlap of neighbouring responses is not removed.
-    The components are courses over time: the classifier behind it sees ``n_components`` per class instead of channels.
+    the share of a component's power that repeats from epoch to epoch. The components are courses over time: the
+    classifier behind it sees ``n_components`` per class instead of channels.
 
     Parameters
     ----------
     n_components : components per class. shrinkage : as for ``CSP``, of C.
+    overlap : epochs that reach into the next one: E_k are then the responses that together explain the recording with
+        least squares, ``D E = X`` with D the onsets of every class, and E_k E_k' becomes ``E_k D_k D_k' E_k' / n_k``.
+        X needs ``onset`` (s) on its samples, ``attrs["sfreq"]``, and ``run`` where there are several; epochs must
+        not be baseline-corrected, and the overlap of events that were left out is not known.
 
     Attributes
     ----------
+    responses_ : (classes, channels, times) E_k.
     filters_, patterns_ : (classes x components, channels). eigenvalues_ : (classes x components,).
     classes_ : in sorted order. component_of_ : the class of each component. rank_ : numerical rank of the data.
 
@@ -214,11 +219,12 @@ class Xdawn(_SpatialFilter):
     ------
     DegenerateDataError : one class, values that are not finite.
     AlignmentError : other dimensions, other samples in y, other channels than at fit.
+    TimingError : ``overlap`` without onsets or a rate, or with onsets between two samples.
 
     References
     ----------
-    Rivet, Souloumiac, Attina & Gibert (2009), IEEE Transactions on Biomedical Engineering 56, section II.B, with class
-    averages in place of the deconvolved responses; Haufe et al. (2014), NeuroImage 87.
+    Rivet, Souloumiac, Attina & Gibert (2009), IEEE Transactions on Biomedical Engineering 56, section II.B (equation 4
+    with ``overlap``; class averages in place of the deconvolved responses without); Haufe et al. (2014), NeuroImage 87.
 
     Examples
     --------
@@ -233,21 +239,53 @@ class Xdawn(_SpatialFilter):
 
     feature = "signal"
 
-    def __init__(self, n_components: int = 2, shrinkage: float | str | None = None):
+    def __init__(self, n_components: int = 2, shrinkage: float | str | None = None, overlap: bool = False):
         self.n_components = n_components
         self.shrinkage = shrinkage
+        self.overlap = overlap
 
     def _target(self, y: Any, n: int) -> Any:
         self.classes_, which = _classes(y, n, "Xdawn")
         return which
 
+    def _arranged(self, x: np.ndarray, X: Any) -> np.ndarray:
+        self._starts = _starts(X) if self.overlap else None
+        return x
+
     def _problems(self, x: np.ndarray, y: Any) -> list[engine.Problem]:
         noise = engine.shrunk(engine.second_moment(x), self.shrinkage, x)
-        averages = [x[y == k].mean(axis=0, keepdims=True) for k in range(len(self.classes_))]
-        return [
-            engine.Problem(engine.second_moment(one), noise, name=str(name))
-            for one, name in zip(averages, self.classes_)
-        ]
+        count = len(self.classes_)
+        if self._starts is None:
+            responses = np.stack([x[y == k].mean(axis=0) for k in range(count)])
+            signals = [engine.second_moment(one[None]) for one in responses]
+        else:
+            responses, own = engine.overlapping_responses(x, y, *self._starts, count)
+            scale = np.bincount(y, minlength=count) * x.shape[2]
+            signals = [e @ g @ e.T / n for e, g, n in zip(responses, own, scale)]
+        self._inside = responses
+        return [engine.Problem(one, noise, name=str(name)) for one, name in zip(signals, self.classes_)]
+
+    def fit(self, X: Any, y: Any = None) -> Xdawn:
+        """Learn from epochs (samples, channels, times) and one class label a sample, such as ``X["category"]``."""
+        super().fit(X, y)
+        self.responses_ = np.einsum("cr,krt->kct", self._basis, self._inside)
+        return self
+
+
+def _starts(X: Any) -> tuple[np.ndarray, np.ndarray]:
+    """First sample of every epoch within its run, and the run as a number."""
+    if not isinstance(X, xr.DataArray) or "onset" not in X.coords or "sfreq" not in X.attrs:
+        raise TimingError("overlap=True needs X['onset'] (s) and X.attrs['sfreq'], as sources.eeg.epochs gives them.")
+    exact = X["onset"].values.astype(np.float64) * float(X.attrs["sfreq"])
+    exact = exact - exact.min()
+    found = np.rint(exact).astype(np.int64)
+    if np.abs(exact - found).max() > 0.1:
+        raise TimingError(
+            f"the onsets lie up to {np.abs(exact - found).max():.2f} samples beside those of the epochs (decimated?); "
+            "overlap=True needs epochs at the rate of their onsets."
+        )
+    run = np.unique(X["run"].values, return_inverse=True)[1] if "run" in X.coords else np.zeros(len(found), dtype=int)
+    return found, run
 
 
 class SSD(_SpatialFilter):
@@ -255,13 +293,15 @@ class SSD(_SpatialFilter):
 
     ``C_band w = lambda C_beside w``, both from the spectrum of every epoch (Hann window): lambda is the power in the
     band over the power in the flanks. Nothing is learnt from a target. Samples x channels without times is taken as one
-    continuous recording.
+    continuous recording, or one per run where ``by`` is a coordinate of its samples: no window then reaches over the
+    edge of a run, where the signal jumps, and every run counts by its length.
 
     Parameters
     ----------
     band : lowest and highest frequency of the band, Hz. n_components : how many components.
     flank : width of the stretch on either side that counts as noise, Hz. gap : what lies between, Hz.
     sfreq : samples per second; None: ``X.attrs["sfreq"]``.
+    by : sample coordinate of continuous recordings, such as ``"run"``; None: one recording. Epochs need none.
 
     Attributes
     ----------
@@ -297,12 +337,14 @@ class SSD(_SpatialFilter):
         flank: float = 2.0,
         gap: float = 1.0,
         sfreq: float | None = None,
+        by: str | None = None,
     ):
         self.band = band
         self.n_components = n_components
         self.flank = flank
         self.gap = gap
         self.sfreq = sfreq
+        self.by = by
 
     def _arranged(self, x: np.ndarray, X: Any) -> np.ndarray:
         noted: Any = X.attrs.get("sfreq") if isinstance(X, xr.DataArray) else None
@@ -319,8 +361,26 @@ class SSD(_SpatialFilter):
                 f"a band up to {high:g} Hz needs a rate over {2 * (high + self.gap):g} Hz; it is {rate:g}."
             )
         self.sfreq_ = rate
+        self._runs = self._stretches(X, len(x)) if x.shape[2] == 1 else None
+        if self._runs is None:
+            return x
         # Samples of one time each are a continuous recording: they are the time.
-        return x if x.shape[2] > 1 else x[:, :, 0].T[None]
+        long = x[:, :, 0].T[None].copy()
+        for run in self._runs if self.by is not None else []:
+            long[:, :, run] -= long[:, :, run].mean(axis=2, keepdims=True)
+        return long
+
+    def _stretches(self, X: Any, n: int) -> list[slice]:
+        """Runs of a continuous recording, as stretches of samples."""
+        if self.by is None:
+            return [slice(0, n)]
+        if not isinstance(X, xr.DataArray) or self.by not in X.coords:
+            raise AlignmentError(f"by={self.by!r}: X has no such coordinate; label its samples, or pass by=None.")
+        runs = X[self.by].values
+        edges = np.flatnonzero(runs[1:] != runs[:-1]) + 1
+        if len(edges) + 1 > len(np.unique(runs)):
+            raise AlignmentError(f"by={self.by!r}: the samples of a run do not stand together; sort them by run.")
+        return [slice(a, b) for a, b in zip([0, *edges.tolist()], [*edges.tolist(), n])]
 
     def _problems(self, x: np.ndarray, y: Any) -> list[engine.Problem]:
         (low, high), gap = self.band, self.gap
@@ -335,10 +395,16 @@ class SSD(_SpatialFilter):
             )
             return below | above
 
-        signal, noise = (engine.band_moment(x, self.sfreq_, inside) for inside in (within, beside))
-        if signal is None or noise is None:
+        parts = [x] if self._runs is None else [x[:, :, run] for run in self._runs]
+        moments = [[engine.band_moment(part, self.sfreq_, inside) for inside in (within, beside)] for part in parts]
+        for part, found in zip(parts, moments):
+            if found[0] is not None and found[1] is not None:
+                continue
             raise TimingError(
-                f"epochs of {x.shape[2] / self.sfreq_:g} s tell frequencies {self.sfreq_ / x.shape[2]:g} Hz apart, too "
+                f"{'epochs' if self.by is None else 'runs'} of {part.shape[2] / self.sfreq_:g} s tell frequencies "
+                f"{self.sfreq_ / part.shape[2]:g} Hz apart, too "
                 f"far for the band {low:g} to {high:g} Hz or its flanks; take longer epochs, or a wider band and flank."
             )
+        lengths = np.array([part.shape[2] for part in parts], dtype=np.float64)
+        signal, noise = np.tensordot(lengths / lengths.sum(), np.array(moments), axes=1)
         return [engine.Problem(signal, noise)]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+
 import mne
 import numpy as np
 import pytest
-from references.linear import slow_csp, slow_patterns, slow_spoc, slow_ssd, slow_xdawn
+from references.linear import slow_csp, slow_overlap, slow_patterns, slow_spoc, slow_ssd, slow_xdawn
+from scipy.linalg import eigh
 from sklearn.base import clone
 from sklearn.covariance import ledoit_wolf
 from sklearn.model_selection import GridSearchCV, StratifiedKFold
@@ -233,6 +236,134 @@ class TestPlanted:
         ssd = SSD((9, 11), 1, sfreq=RATE).fit(long)
         assert alike(ssd.patterns_[0], mixing[:, 6]) > 0.99
         assert ssd.transform(long).shape == (N * TIMES, 1)
+
+
+class TestOverlap:
+    LENGTH = 40
+
+    def crowded(self, seed=0, size=1.0):
+        """A recording whose events come before the last response is over: (channels, samples), starts, classes."""
+        rng = np.random.default_rng(seed)
+        starts = np.cumsum(rng.integers(12, 34, size=150))
+        which = rng.permutation(np.arange(150) % 3 == 0).astype(int)
+        recording = rng.normal(size=(SOURCES, starts[-1] + self.LENGTH))
+        mixing = rng.normal(size=(SOURCES, SOURCES))
+        t = np.arange(self.LENGTH)
+        course = np.stack([np.exp(-(((t - 6) / 3) ** 2)), np.exp(-(((t - 25) / 5) ** 2))])
+        for start, k in zip(starts, which):
+            recording[k, start : start + self.LENGTH] += size * course[k]
+        return mixing @ recording, starts, which, mixing, course
+
+    def epochs(self, recording, starts, which, rate=RATE, run=None):
+        x = np.stack([recording[:, s : s + self.LENGTH] for s in starts])
+        X = labelled(x, which)
+        runs = {} if run is None else {"run": ("sample", run)}
+        return X.assign_coords(onset=("sample", starts / rate), **runs)
+
+    def test_equals_the_regression_of_the_recording(self):
+        recording, starts, which, _, _ = self.crowded()
+        made = Xdawn(2, overlap=True).fit(X := self.epochs(recording, starts, which), X["category"])
+        responses, filters = slow_overlap(recording, starts, which, self.LENGTH, 2)
+        np.testing.assert_allclose(made.responses_, responses, rtol=1e-7, atol=1e-8)
+        for w, v in zip(made.filters_, filters):
+            assert alike(w, v) > 1 - 1e-8
+
+    def test_mne_finds_the_same_responses(self):
+        recording, starts, which, _, _ = self.crowded()
+        # In mne the window of the first event has to be over before the second.
+        starts, recording = starts.copy(), np.pad(recording, ((0, 0), (0, self.LENGTH)))
+        starts[1:] += self.LENGTH
+        X = self.epochs(recording, starts, which)
+        info = mne.create_info(SOURCES, RATE, "eeg")
+        events = np.stack([starts, np.zeros_like(starts), which], axis=1)
+        theirs = mne.preprocessing.Xdawn(1, correct_overlap=True)
+        theirs.fit(mne.EpochsArray(X.values, info, events, tmin=0.0, baseline=None, verbose=False))
+        made = Xdawn(1, overlap=True).fit(X, X["category"])
+        for k, found in enumerate(made.responses_):
+            np.testing.assert_allclose(found, theirs.evokeds_[str(k)].data, atol=1e-8)
+            assert alike(made.filters_[k], theirs.filters_[str(k)][0]) > 0.99
+
+    def test_planted_responses_come_apart_and_averages_do_not(self):
+        recording, starts, which, mixing, course = self.crowded(seed=1, size=5.0)
+        X = self.epochs(recording, starts, which)
+        apart = Xdawn(1, overlap=True).fit(X, X["category"]).responses_
+        blurred = Xdawn(1).fit(X, X["category"]).responses_
+        planted = np.stack([5 * mixing[:, k, None] * course[k] for k in (0, 1)])
+        error = [((found - planted) ** 2).sum() / (planted**2).sum() for found in (apart, blurred)]
+        assert error[0] < 0.1 < error[1]
+        none, starts, which, _, _ = self.crowded(seed=2, size=0.0)
+        X = self.epochs(none, starts, which)
+        assert Xdawn(1, overlap=True).fit(X, X["category"]).eigenvalues_.max() < 0.5
+
+    def test_without_overlap_it_is_the_average(self):
+        x, which, _ = evoked()
+        X = labelled(x, which).assign_coords(onset=("sample", 5.0 * np.arange(N)))
+        one, two = (Xdawn(2, overlap=overlap).fit(X, X["category"]) for overlap in (True, False))
+        np.testing.assert_allclose(one.responses_, two.responses_, atol=1e-9)
+        np.testing.assert_allclose(one.eigenvalues_, two.eigenvalues_, rtol=1e-8)
+
+    def test_runs_do_not_overlap(self):
+        recording, starts, which, _, _ = self.crowded()
+        run = np.repeat([1, 2], 75)
+        later = np.where(run == 1, starts, starts - starts[75])  # both runs start at 0
+        X = self.epochs(recording, starts, which, run=run)
+        X["onset"] = ("sample", later / RATE)
+        shifted = X.assign_coords(onset=("sample", (later + 100_000 * run) / RATE)).drop_vars("run")
+        one, two = (Xdawn(1, overlap=True).fit(some, some["category"]) for some in (X, shifted))
+        np.testing.assert_allclose(one.responses_, two.responses_, atol=1e-9)
+
+    def test_what_is_refused(self):
+        recording, starts, which, _, _ = self.crowded()
+        X = self.epochs(recording, starts, which)
+        with pytest.raises(TimingError, match="onset"):
+            Xdawn(overlap=True).fit(X.drop_vars("onset"), X["category"])
+        with pytest.raises(TimingError, match="onset"):
+            Xdawn(overlap=True).fit(X.values, which)
+        X["onset"] = X["onset"] + 0.004 * (np.arange(150) % 2)
+        with pytest.raises(TimingError, match="decimated"):
+            Xdawn(overlap=True).fit(X, X["category"])
+
+
+class TestRuns:
+    def test_runs_are_windows_of_their_own(self):
+        x, mixing = swinging(seed=1)
+        lengths = (1200, 800, 1600)
+        edges = np.cumsum([0, *lengths])
+        long = np.concatenate(list(x[:18]), axis=1).T
+        run = np.repeat([1, 2, 3], lengths)
+        jumps = long + 50 * np.random.default_rng(3).normal(size=(3, SOURCES))[run - 1]
+        X = as_representation(
+            jumps, stimulus=[f"t{i}" for i in range(len(long))], kind="eeg", sample={"run": run}, attrs={"sfreq": RATE}
+        )
+        made = SSD((9, 11), 3, by="run").fit(X)
+        assert alike(made.patterns_[0], mixing[:, 6]) > 0.99
+        signal, noise = np.zeros((2, SOURCES, SOURCES))
+        for a, b in itertools.pairwise(edges):
+            one = SSD((9, 11), SOURCES, sfreq=RATE)
+            one._arranged(long[a:b, :, None], None)
+            (problem,) = one._problems(long[a:b].T[None], None)
+            signal, noise = signal + (b - a) * problem.signal, noise + (b - a) * problem.noise
+        values, vectors = eigh(signal, noise)
+        np.testing.assert_allclose(made.eigenvalues_, values[::-1][:3], rtol=1e-8)
+        assert all(alike(w, v) > 1 - 1e-8 for w, v in zip(made.filters_, vectors.T[::-1]))
+        level = SSD((9, 11), 3, by="run").fit(X.copy(data=long))
+        np.testing.assert_allclose(made.eigenvalues_, level.eigenvalues_, rtol=1e-8)
+        same_up_to_sign(made.patterns_, level.patterns_, 1e-6)
+        one, two = (SSD((9, 11), 3).fit(X.copy(data=values)).eigenvalues_ for values in (long, jumps))
+        assert np.abs(one / two - 1).max() > 1e-3, "windows over the edges see the jumps"
+
+    def test_what_is_refused(self):
+        x = swinging()[0]
+        long = np.concatenate(list(x[:4]), axis=1).T
+        with pytest.raises(AlignmentError, match="no such coordinate"):
+            SSD((9, 11), by="run", sfreq=RATE).fit(long)
+        run = np.tile([1, 2], len(long) // 2)
+        X = as_representation(long, stimulus=[f"t{i}" for i in range(len(long))], kind="eeg", sample={"run": run})
+        with pytest.raises(AlignmentError, match="sort them by run"):
+            SSD((9, 11), by="run", sfreq=RATE).fit(X)
+        X["run"] = ("sample", np.repeat([1, 2], [10, len(long) - 10]))
+        with pytest.raises(TimingError, match=r"runs of 0\.1 s"):
+            SSD((9, 11), by="run", sfreq=RATE).fit(X)
 
 
 MADE = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import warnings
 
 import numpy as np
@@ -47,10 +48,11 @@ class TestAgainstPyriemann:
     def _theirs(self):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            self.pyriemann = pytest.importorskip("pyriemann")
-
+            pytest.importorskip("pyriemann")
             home = "pyriemann.geometry" if importlib.util.find_spec("pyriemann.geometry") else "pyriemann.utils"
             self.means, self.distances = (importlib.import_module(f"{home}.{name}") for name in ("mean", "distance"))
+            self.spaces = importlib.import_module("pyriemann.tangentspace")
+            self.classifiers = importlib.import_module("pyriemann.classification")
             yield
 
     @pytest.mark.parametrize("metric", METRICS)
@@ -66,7 +68,7 @@ class TestAgainstPyriemann:
     def test_tangent_vectors(self):
         x, _, _ = two_classes()
         made = TangentSpace().fit(x)
-        theirs = self.pyriemann.tangentspace.TangentSpace(metric="riemann")
+        theirs = self.spaces.TangentSpace(metric="riemann")
         theirs.reference_ = made.mean_
         np.testing.assert_allclose(made.transform(x), theirs.transform(covariances(x)), rtol=1e-8, atol=1e-8)
 
@@ -74,7 +76,7 @@ class TestAgainstPyriemann:
     def test_minimum_distance(self, metric):
         x, which, _ = two_classes(factor=1.2)
         other, _, _ = two_classes(seed=0, factor=1.2, n=N)
-        theirs = self.pyriemann.classification.MDM(metric=metric).fit(covariances(x), which)
+        theirs = self.classifiers.MDM(metric=metric).fit(covariances(x), which)
         made = MinimumDistance(metric).fit(x, which)
         np.testing.assert_array_equal(made.predict(other), theirs.predict(covariances(other)))
         far = theirs.transform(covariances(other))

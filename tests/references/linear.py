@@ -261,3 +261,26 @@ def slow_riemann_mean(c):
         if np.abs(step).max() < 1e-14:
             break
     return mean
+
+
+def slow_overlap(recording, starts, which, length, n):
+    """Responses by a regression of the whole recording on shifted onsets, and Xdawn's filters (Rivet et al. 2009)."""
+    from scipy.linalg import eigh
+
+    columns = []
+    for k in np.unique(which):
+        for lag in range(length):
+            column = np.zeros(recording.shape[1])
+            column[starts[which == k] + lag] = 1
+            columns.append(column)
+    design = np.array(columns).T
+    covered = design.any(axis=1)
+    weights = np.linalg.lstsq(design[covered], recording[:, covered].T, rcond=None)[0]
+    responses = weights.reshape(-1, length, len(recording)).transpose(0, 2, 1)
+    filters = []
+    epochs = np.concatenate([recording[:, s : s + length] for s in starts], axis=1)
+    for k in range(len(responses)):
+        made = design[covered][:, k * length : (k + 1) * length] @ weights[k * length : (k + 1) * length]
+        _, vectors = eigh(made.T @ made, epochs @ epochs.T)
+        filters.append(vectors[:, ::-1][:, :n].T)
+    return responses, np.concatenate(filters)
