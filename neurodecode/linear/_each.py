@@ -12,6 +12,8 @@ import numpy as np
 import xarray as xr
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone, is_classifier
 from sklearn.utils import get_tags
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
 
 from ..compute.progress import progress
 from ..exceptions import NeurodecodeWarning
@@ -33,6 +35,8 @@ class _Each(MetaEstimatorMixin, BaseEstimator):
     """Fits ``estimator`` once a problem, all at once where there is a closed form, else clone by clone."""
 
     estimator: Any
+    n_problems_: int
+    _problems = "problems"
     stack_: Stack | None
     estimators_: dict[int, Any]
 
@@ -56,6 +60,18 @@ class _Each(MetaEstimatorMixin, BaseEstimator):
     def _shared(self, asked: Recipe, checked: Targets, x: np.ndarray, tests: list[np.ndarray]) -> list[Stack]:
         """The same for all samples but those of each fold."""
         raise AttributeError(f"{type(self).__name__} says how folds share.")
+
+    def _check(self, X: Any) -> np.ndarray:
+        """New samples, compared with those of ``fit``."""
+        raise AttributeError(f"{type(self).__name__} says what it takes.")
+
+    def _ways(self, x: np.ndarray) -> tuple[Any, Any]:
+        """How the problems that were solved at once answer, and how one clone does."""
+        raise AttributeError(f"{type(self).__name__} says what its problems are.")
+
+    def _over_classes(self, values: np.ndarray, X: Any) -> Any:
+        """Label answers (samples, outputs, problems)."""
+        raise AttributeError(f"{type(self).__name__} says what its problems are.")
 
     def _named(self, X: Any, numbers: tuple[int, ...]) -> str:
         """How a message calls some problems."""
@@ -128,6 +144,34 @@ class _Each(MetaEstimatorMixin, BaseEstimator):
             copy(frame)._finish(ready, _take(y, train), partial(_take, X, train))
             for (train, _), ready in zip(folds, stacks)
         ]
+
+    def predict_positions(self, X: Any) -> np.ndarray:
+        """Positions in ``classes_`` instead of labels, without labels: much smaller for many problems."""
+        return self._classified(*self._ways(self._check(X)))
+
+    @available_if(has("decision_function"))
+    def decision_function(self, X: Any) -> Any:
+        """Scores: (samples, problems) for two classes, positive for the second; else (samples, classes, problems).
+
+        Problems are times, times x times of testing, or units: those of ``answers_over``.
+        """
+        return self._over_classes(self._decisions(*self._ways(self._check(X))), X)
+
+    @available_if(has("predict_proba"))
+    def predict_proba(self, X: Any) -> Any:
+        """Probabilities: (samples, classes, problems)."""
+        closed, alone = self._ways(self._check(X))
+        return self._over_classes(self._decisions(lambda: chances(closed()), alone, "predict_proba"), X)
+
+    @property
+    def intercept_(self) -> np.ndarray:
+        return self._weights().intercept.T
+
+    def _weights(self) -> Stack:
+        check_is_fitted(self, "n_problems_")
+        if self.stack_ is None or self.estimators_:
+            raise AttributeError(f"{len(self.estimators_)} {self._problems} were fitted by clones: see estimators_.")
+        return self.stack_
 
     @property
     def closed_form_(self) -> np.ndarray:

@@ -11,13 +11,12 @@ import xarray as xr
 from scipy import sparse
 from scipy.spatial import cKDTree
 from sklearn.base import is_classifier
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from ..exceptions import AlignmentError, DegenerateDataError
 from ..representation import Labels, check_same_units, labelled
 from . import _inputs
-from ._each import _Each, chances, has, outputs_second
+from ._each import _Each, outputs_second
 from ._stacks import Recipe, Stack, Targets, fold_order, solve, solve_folds
 
 POSITION = ("x", "y", "z")
@@ -75,6 +74,7 @@ class Searchlight(_Each):
     [1.0, 1.0]
     """
 
+    _problems = "neighbourhoods"
     answers_over: tuple[str, ...] = ("unit",)
 
     def __init__(self, estimator: Any, radius: float | None = None, neighbours: Any = None):
@@ -129,36 +129,9 @@ class Searchlight(_Each):
         found = labelled(self.classes_[self._classified(closed, alone)], samples_of=X, units=self.features_)
         return found.rename(self.target_name_) if isinstance(found, xr.DataArray) else found
 
-    def predict_positions(self, X: Any) -> np.ndarray:
-        """Positions in ``classes_`` instead of labels, without labels: much smaller for many units."""
-        return self._classified(*self._ways(self._check(X)))
-
-    @available_if(has("decision_function"))
-    def decision_function(self, X: Any) -> Any:
-        """Scores: (samples, units) for two classes, positive for the second; else (samples, classes, units)."""
-        x = self._check(X)
-        return self._over_classes(self._decisions(*self._ways(x)), X)
-
-    @available_if(has("predict_proba"))
-    def predict_proba(self, X: Any) -> Any:
-        """Probabilities: (samples, classes, units)."""
-        x = self._check(X)
-        closed, alone = self._ways(x)
-        return self._over_classes(self._decisions(lambda: chances(closed()), alone, "predict_proba"), X)
-
     @property
     def coef_(self) -> list[Any]:
         return [self._matrix(row) for row in self._weights().coef]
-
-    @property
-    def intercept_(self) -> np.ndarray:
-        return self._weights().intercept.T
-
-    def _weights(self) -> Stack:
-        check_is_fitted(self, "n_problems_")
-        if self.stack_ is None or self.estimators_:
-            raise AttributeError(f"{len(self.estimators_)} neighbourhoods were fitted by clones: see estimators_.")
-        return self.stack_
 
     def _of(self, c: int) -> np.ndarray:
         return self.members_.indices[self.members_.indptr[c] : self.members_.indptr[c + 1]]

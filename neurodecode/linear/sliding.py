@@ -7,13 +7,12 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from sklearn.base import is_classifier
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from ..exceptions import AlignmentError, DegenerateDataError, TimingError
 from ..representation import Labels, check_finite, check_same_units, labelled, plain
 from . import _inputs
-from ._each import _Each, chances, has, outputs_second
+from ._each import _Each, outputs_second
 from ._stacks import Recipe, Stack, Targets, fold_order, solve, solve_folds
 
 NAMED = 5  # problems that a message names
@@ -69,6 +68,7 @@ class Sliding(_Each):
     ((5,), 1.0)
     """
 
+    _problems = "times"
     answers_over: tuple[str, ...] = ("time",)
 
     def __init__(self, estimator: Any):
@@ -115,37 +115,9 @@ class Sliding(_Each):
             return self._label(values[:, 0], X, None)
         return self._label(values, X, self.targets_)
 
-    def predict_positions(self, X: Any) -> np.ndarray:
-        """Positions in ``classes_`` instead of labels, without labels: much smaller for many times."""
-        return self._classified(*self._ways(self._check(X)))
-
-    @available_if(has("decision_function"))
-    def decision_function(self, X: Any) -> Any:
-        """Scores: (samples, times) for two classes, positive for the second; else (samples, classes, times)."""
-        x = self._check(X)
-        values = self._decisions(*self._ways(x))
-        return self._over_classes(values, X)
-
-    @available_if(has("predict_proba"))
-    def predict_proba(self, X: Any) -> Any:
-        """Probabilities: (samples, classes, times)."""
-        x = self._check(X)
-        closed, alone = self._ways(x)
-        return self._over_classes(self._decisions(lambda: chances(closed()), alone, "predict_proba"), X)
-
     @property
     def coef_(self) -> np.ndarray:
         return self._weights().coef.transpose(1, 2, 0)
-
-    @property
-    def intercept_(self) -> np.ndarray:
-        return self._weights().intercept.T
-
-    def _weights(self) -> Any:
-        check_is_fitted(self, "n_problems_")
-        if self.stack_ is None or self.estimators_:
-            raise AttributeError(f"{len(self.estimators_)} times were fitted by clones: see estimators_.")
-        return self.stack_
 
     def _ways(self, x: np.ndarray) -> tuple[Any, Any]:
         """The answers of the times that were solved at once, and those of one clone."""
