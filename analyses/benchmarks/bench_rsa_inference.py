@@ -1,0 +1,56 @@
+"""Bootstrap noise ceilings, and ten models scored, against rsatoolbox: 15 people, 92 stimuli, 100 draws."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import warnings
+
+import numpy as np
+from rsatoolbox.inference import boot_noise_ceiling, bootstrap_sample_pattern, eval_dual_bootstrap
+from rsatoolbox.model import ModelFixed
+from rsatoolbox.rdm import RDMs
+from side_by_side import report, side_by_side
+
+from neurodecode.similarity import as_rdm, compare_models, noise_ceiling
+
+DRAWS, PEOPLE, N = 100, 15, 92
+
+
+def main() -> None:
+    warnings.simplefilter("ignore")
+    rng = np.random.default_rng(0)
+    true = rng.random(N * (N - 1) // 2)
+    people = true + rng.random((PEOPLE, true.size))
+    models = [true + 0.3 * (k + 1) * rng.random(true.size) for k in range(10)]
+    names = [f"s{at}" for at in range(N)]
+    ours, theirs = as_rdm(people, stimulus=names), RDMs(people)
+    labelled = {f"m{k}": as_rdm(model, stimulus=names) for k, model in enumerate(models)}
+    fixed = [ModelFixed(f"m{k}", model) for k, model in enumerate(models)]
+    for how in ("cosine", "spearman"):
+
+        def ceilings(how=how):
+            return [boot_noise_ceiling(bootstrap_sample_pattern(theirs)[0], method=how) for _ in range(DRAWS)]
+
+        def scored(how=how):
+            with contextlib.redirect_stderr(io.StringIO()):
+                return eval_dual_bootstrap(fixed, theirs, method=how, N=DRAWS, k_pattern=1, k_rdm=1)
+
+        found = side_by_side(
+            lambda how=how: noise_ceiling(ours, how, bootstrap="stimulus", n_bootstrap=DRAWS, random_state=0),
+            ceilings,
+            rounds=1,
+        )
+        report(f"noise ceiling, {how}, {DRAWS} draws of stimuli", "rsatoolbox", found, 50)
+        found = side_by_side(
+            lambda how=how: compare_models(
+                labelled, ours, how=how, bootstrap="both", n_bootstrap=DRAWS, random_state=0
+            ),
+            scored,
+            rounds=1,
+        )
+        report(f"10 models with tests, {how}, {DRAWS} draws of both", "rsatoolbox", found, 50)
+
+
+if __name__ == "__main__":
+    main()
