@@ -109,7 +109,7 @@ def factorise_fold(
     ----------
     x : (n, p) all samples; train, test : row numbers. alphas : (penalties,).
     centre : True where an intercept is fitted. solver : as for :func:`linalg.factorise`.
-    gram : (n, n) float64 x x', which serves all folds in the dual form; None: worked out here.
+    gram : (n, n) x x', which serves all folds in the dual form, in the dtype to factorise in; None: made here, float64.
     targets : how many will be scored, which decides what is worked out beforehand.
     sweep : dtype of the predictions; None: that of x. room : entries of prediction matrices that may be kept.
     """
@@ -149,9 +149,9 @@ def _dual(gram: Tensor, train: Tensor, test: Tensor, centre: bool, p: int) -> tu
         mean = inner.mean(0)
         cross = cross - cross.mean(1, keepdim=True) - mean + mean.mean()
         inner = inner - mean[:, None] - mean + mean.mean()
-    eps = 4 * torch.finfo(torch.float64).eps * max(len(train), p)
+    eps = torch.finfo(inner.dtype).eps * (64 if inner.dtype == torch.float32 else 4 * max(len(train), p))
     values, left = eigenvectors(inner, eps)
-    return left, values, (cross @ left) / values
+    return left, values.double(), ((cross @ left) / values).double()
 
 
 def _primal(x: Tensor, train: Tensor, test: Tensor, centre: bool) -> tuple[Tensor, Tensor, Tensor]:

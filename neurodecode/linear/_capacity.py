@@ -84,9 +84,10 @@ class Job:
         r = min(train, self.p)
         keep = held * max(self.fold_bytes(*row, room) for row in self.folds)
         if choose_solver(train, self.p, self.solver) == "dual":
-            keep += 8 * self.n * self.n
+            keep += (8 + self.itemsize) * self.n * self.n
             rows = 8 * (train * self.n + 3 * test * train)
         else:
+            keep += self.itemsize * min(self.n, self.p) * (self.n + self.p)
             rows = self.itemsize * self.p * (train + test) + 16 * (test + self.p) * r
         making = rows + self.factor_bytes(train) + (24 * test * r if r < test else 0)
         k = min(test, r)

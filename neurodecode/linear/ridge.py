@@ -15,7 +15,15 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from ..compute.batching import batches
 from ..compute.device import resolve
-from ..compute.linalg import choose_solver, closed_form_r2, factorise, gram_matrix, leave_one_out_r2
+from ..compute.linalg import (
+    Spectrum,
+    choose_solver,
+    closed_form_r2,
+    factorise,
+    factorise_single,
+    gram_matrix,
+    leave_one_out_r2,
+)
 from ..compute.ridge_path import factorise_fold, path_r2, sweep_dtype
 from ..exceptions import DegenerateDataError, LeakageError, NeurodecodeWarning
 from ..representation import Labels, check_same_samples, check_same_units, labelled
@@ -208,32 +216,34 @@ class Ridge(MultiOutputMixin, RegressorMixin, BaseEstimator):
         named = y if isinstance(y, xr.DataArray) else table
         blocks = Targets(table, named, x.dtype, device, steps.block, _inputs.together(table))
         self.solver_ = choose_solver(n, p, self.solver)
-        gram = gram_matrix(centred) if self.solver_ == "dual" else None
+        spectrum, gram = _factorised(centred, alphas, self.solver_, self.fit_intercept)
         chosen = np.full(table.shape[1], alphas[0])
         self.best_score_ = np.full(table.shape[1], np.nan, dtype=x.dtype)
         self.selection_dtype_ = None
         if len(alphas) > 1:
             if closed:
-                scores = _search_closed(centred, gram, blocks, self.cv, alphas, self.fit_intercept, self.solver)
+                scores = _search_closed(spectrum, blocks, self.cv, alphas, self.fit_intercept)
                 dtype = centred.dtype
             else:
-                scores = _search(centred, gram, blocks, folds, alphas, self.fit_intercept, self.solver, steps, dtype)
+                scores = _search(
+                    centred, spectrum, gram, blocks, folds, alphas, self.fit_intercept, self.solver, steps, dtype
+                )
             self.selection_dtype_ = str(dtype).removeprefix("torch.")
             best = _shared(scores, blocks, copies) if self.shared_alpha else scores.argmax(0)
             chosen = alphas[best]
             self.best_score_ = np.where(blocks.constant, np.nan, scores[best, np.arange(len(best))]).astype(x.dtype)
             _warn_edges(best[~blocks.constant], alphas, stacklevel=4)
         self.alpha_ = chosen
-        self._solve(centred, gram, mean, blocks)
+        del gram
+        self._solve(centred, spectrum, mean, blocks)
         self.features_ = Labels.of(X if isinstance(X, xr.DataArray) else x, "unit")
         self.targets_ = Labels.of(y if isinstance(y, xr.DataArray) else table, "unit")
         self.one_target_ = targets.ndim == 1
         return self
 
-    def _solve(self, x: torch.Tensor, gram: torch.Tensor | None, mean: np.ndarray, targets: Targets) -> None:
+    def _solve(self, x: torch.Tensor, spectrum: Spectrum, mean: np.ndarray, targets: Targets) -> None:
         """Weights and intercepts at the chosen penalties, a block of targets after the other."""
         p, t, dtype = x.shape[1], len(self.alpha_), targets.dtype
-        spectrum = factorise(x, self.solver, gram)
         still = ~x.any(0).cpu().numpy()
         kind = _weights.kind_of(self.weights)
         onto: Any
@@ -308,11 +318,19 @@ def _is_closed(cv: str) -> bool:
     return True
 
 
-def _search_closed(
-    x: torch.Tensor, gram: Any, targets: Targets, how: str, alphas: np.ndarray, centre: bool, solver: str
-) -> np.ndarray:
+def _factorised(x: torch.Tensor, alphas: np.ndarray, solver: str, centre: bool) -> tuple[Spectrum, torch.Tensor | None]:
+    """The spectrum of all samples, and in the dual form the Gram matrix that serves the folds too."""
+    if solver == "primal":
+        return factorise(x, solver), None
+    quick = factorise_single(x, float(alphas[-1]), centre)
+    if quick is not None:
+        return quick
+    gram = gram_matrix(x)
+    return factorise(x, solver, gram), gram
+
+
+def _search_closed(spectrum: Spectrum, targets: Targets, how: str, alphas: np.ndarray, centre: bool) -> np.ndarray:
     """Scores of every penalty for every target by leave-one-out or generalised cross-validation."""
-    spectrum = factorise(x, solver, gram)
     scores = np.zeros((len(alphas), len(targets.constant)), dtype=targets.dtype)
     for columns, y in targets:
         targets.prepare(columns, y, centre)
@@ -322,8 +340,8 @@ def _search_closed(
 
 
 def _search(
-    x: torch.Tensor, gram: torch.Tensor | None, targets: Targets, folds: Folds, alphas: np.ndarray, centre: bool,
-    solver: str, steps: Plan, sweep: torch.dtype,
+    x: torch.Tensor, spectrum: Spectrum, gram: torch.Tensor | None, targets: Targets, folds: Folds,
+    alphas: np.ndarray, centre: bool, solver: str, steps: Plan, sweep: torch.dtype,
 ) -> np.ndarray:  # fmt: skip
     """R2 of every penalty for every target, averaged over folds: (penalties, targets).
 
@@ -333,7 +351,7 @@ def _search(
     penalties = torch.from_numpy(alphas)
     t = len(targets.constant)
     scores = np.zeros((len(alphas), t), dtype=targets.dtype)
-    if _one_out(folds, len(x)) and _search_one_out(x, targets, penalties, centre, solver, scores):
+    if _one_out(folds, len(x)) and _search_one_out(spectrum, targets, penalties, centre, scores):
         return scores
     for group in batches(len(folds), steps.held):
         ready = [
@@ -359,10 +377,9 @@ def _one_out(folds: Folds, n: int) -> bool:
 
 
 def _search_one_out(
-    x: torch.Tensor, targets: Targets, penalties: torch.Tensor, centre: bool, solver: str, scores: np.ndarray
+    spectrum: Spectrum, targets: Targets, penalties: torch.Tensor, centre: bool, scores: np.ndarray
 ) -> bool:
     """Fill in the scores of leaving one sample out; False where that needs a factorisation for each."""
-    spectrum = factorise(x, solver)
     for columns, y in targets:
         targets.prepare(columns, y, centre)
         found = leave_one_out_r2(spectrum, y, penalties, centre=centre)

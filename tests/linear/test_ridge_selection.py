@@ -7,6 +7,7 @@ from references.linear import slow_gcv, slow_leave_one_out
 from sklearn.linear_model import RidgeCV
 
 from neurodecode.compute import ridge_path
+from neurodecode.compute.linalg import factorise_single
 from neurodecode.compute.ridge_path import factorise_fold, path_r2, sweep_dtype
 from neurodecode.linear import Ridge
 
@@ -101,6 +102,29 @@ class TestFewerSteps:
         fold = factorise_fold(torch.from_numpy(x - x.mean(0)), torch.arange(80), torch.arange(80, 100), alphas)
         assert fold.mixture is None
         assert fold.table.shape[1] == 7
+
+
+class TestSingleFactorisation:
+    def test_white_features_need_no_double(self, monkeypatch):
+        x, y = world(150, 400, 60)
+        single = tuple(part.astype(np.float32) for part in (x, y))
+        assert factorise_single(torch.from_numpy(single[0] - single[0].mean(0)), 1.0, True) is not None
+        quick, exact = Ridge(DENSE[8:]).fit(*single), Ridge(DENSE[8:]).fit(x, y)
+        np.testing.assert_array_equal(quick.alpha_, exact.alpha_)
+        np.testing.assert_allclose(quick.best_score_, exact.best_score_, atol=1e-5)
+        assert np.abs(quick.coef_ - exact.coef_).max() < 1e-4 * np.abs(exact.coef_).max()
+
+    @pytest.mark.parametrize(("decay", "smallest", "fine"), [(2.0, 1e-6, False), (2.0, 1e3, True), (0.0, 0.0, True)])
+    def test_a_wide_spectrum_does_unless_the_penalties_cover_it(self, decay, smallest, fine):
+        x = world(100, 300, decay=decay)[0].astype(np.float32)
+        found = factorise_single(torch.from_numpy(x - x.mean(0)), smallest, True)
+        assert (found is not None) == fine
+        assert factorise_single(torch.from_numpy(x.astype(float)), 1e9, False) is None
+
+    def test_repeated_samples_are_left_to_double(self):
+        x = world(100, 300)[0].astype(np.float32)
+        x[3] = x[4]
+        assert factorise_single(torch.from_numpy(x - x.mean(0)), 1.0, True) is None
 
 
 class TestFast:
