@@ -211,6 +211,7 @@ class TestSameNumbers:
 
 @needs_sigkill
 class TestKilledWorkers:
+    @pytest.mark.slow
     def test_five_workers_killed_at_random_blocks(self, world, mortal, far, tmp_path):
         est, folder = mortal
         with single_thread():
@@ -229,6 +230,7 @@ class TestKilledWorkers:
         assert again.attrs["pieces"] == {"total": 7, "resumed": 7}
         assert_same_numbers(here, again)
 
+    @pytest.mark.slow
     def test_a_piece_that_kills_every_worker_is_named_and_the_others_are_kept(self, worlds, mortal, tmp_path):
         est, folder = mortal
         X, Y = worlds(n=46, runs=0, sample={"run": np.repeat([1, 2, 3, 4], [12, 12, 12, 10])})
@@ -247,6 +249,7 @@ class TestKilledWorkers:
         assert fits(folder) == before + 1
 
 
+@pytest.mark.slow
 @needs_sigkill
 def test_a_killed_driver_goes_on_with_the_same_numbers(mortal, far, code, tmp_path, repository):
     _, folder = mortal
@@ -383,6 +386,7 @@ SCHEDULER = """
 """
 
 
+@pytest.mark.slow
 @needs_sigkill
 def test_a_scheduler_that_goes_away(world, tmp_path, monkeypatch, repository):
     (tmp_path / "scheduler.py").write_text(textwrap.dedent(SCHEDULER))
