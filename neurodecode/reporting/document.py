@@ -15,6 +15,7 @@ from .opening import key_numbers, main_picture, opening
 from .pictures import figure
 from .record import leakage_section, method_section, provenance_section, rerun_section
 from .sections import Section, comparisons_section, data_section, maps_section, scores_section
+from .shown import shown_section
 from .summary import Contents, Result, opened
 from .wording import scrub
 
@@ -72,6 +73,7 @@ def compose(contents: Contents, result: Any, variants: int = 4) -> str:
         scores_section(contents, variants),
         maps_section(contents, variants),
         comparisons_section(contents, result, variants),
+        shown_section(contents, variants),
         method_section(contents),
         leakage_section(contents),
         provenance_section(contents),

@@ -7,7 +7,7 @@ Nothing is fitted or scored again. An area's figures are means over its units wi
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +23,15 @@ NONE = float("nan")
 
 @dataclass(frozen=True)
 class Contents:
-    """A result of any shape, opened: attrs of the whole, pictures of the root, and the results by name."""
+    """A result of any shape, opened: attrs of the whole, pictures of the root, and the results by name.
+
+    ``shown`` are the nodes that are no scores and say in ``attrs["shows"]`` what they are, see ``shown.SHOWS``.
+    """
 
     attrs: dict[str, Any]
     root: xr.Dataset
     nodes: dict[str, xr.Dataset]
+    shown: dict[str, xr.Dataset] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -87,10 +91,16 @@ def opened(result: Result) -> Contents:
             for node in result.subtree
             if node is not result and "score" in node.data_vars and "model" not in node["score"].dims
         }
+        shown = {
+            node.path.removeprefix(result.path).strip("/"): node.to_dataset(inherit=False)
+            for node in result.subtree
+            if node is not result and node.attrs.get("shows")
+        }
+        nodes = {name: one for name, one in nodes.items() if name not in shown}
         root = result.to_dataset()
         if "score" in root.data_vars:
             nodes = {str(result.name or "result"): root, **nodes}
-        contents = Contents(_attrs(result), root, nodes)
+        contents = Contents(_attrs(result), root, nodes, shown)
     elif isinstance(result, Mapping):
         contents = Contents(
             {}, xr.Dataset(), {str(name): one for name, one in result.items() if isinstance(one, xr.Dataset)}
@@ -99,11 +109,16 @@ def opened(result: Result) -> Contents:
         raise TypeError(
             f"a result is an xarray Dataset, a DataTree or the path of a saved one; got {type(result).__name__}."
         )
-    contents = Contents(contents.attrs, contents.root, {name: _one(one) for name, one in contents.nodes.items()})
+    contents = replace(contents, nodes={name: _one(one) for name, one in contents.nodes.items()})
     lacking = [name for name, one in contents.nodes.items() if "score" not in one.data_vars]
     if lacking:
         raise ValueError(f"{', '.join(lacking)}: no variable 'score', so this is not a result of cross_validate.")
-    if not contents.nodes and "matrix" not in contents.root.data_vars and not contents.attrs.get("figures"):
+    if (
+        not contents.nodes
+        and not contents.shown
+        and "matrix" not in contents.root.data_vars
+        and not contents.attrs.get("figures")
+    ):
         raise ValueError("nothing in this result can be shown: no variable 'score' or 'matrix', no attrs['figures'].")
     return contents
 

@@ -452,3 +452,10 @@ def test_too_large_pages_lose_variants_not_pictures(make_encoding, tmp_path, mon
     found = Page(page(result, tmp_path / "less.html"))
     assert len(found.source.encode()) < full and found.all("img") == Page(tmp_path / "full.html").all("img")
     assert not found.all("source")
+
+
+def test_a_node_that_shows_something_unknown_is_named(tmp_path):
+    tree = xr.DataTree.from_dict({"/": xr.Dataset(), "/odd": xr.Dataset(attrs={"shows": "a thing"})})
+    with pytest.raises(ValueError, match="'a thing'"):
+        page(tree, tmp_path / "odd.html")
+    assert not (tmp_path / "odd.html").exists()
