@@ -127,21 +127,9 @@ def epochs(
     held, bad, history = chosen_channels(mne, opened, picks, bads, bad_channels)
     kind = kind_of(held)
     check_finite_channels(held.get_data(verbose="ERROR"), held.ch_names)
-    with _said():
-        if reference is not None:
-            held.set_eeg_reference(reference, verbose="ERROR")
-            history.append(f"referred to {reference}")
-        if l_freq is not None or h_freq is not None:
-            held.filter(l_freq, h_freq, verbose="ERROR")
-            history.append(f"filtered, {_band(l_freq, h_freq)}")
-    lowpass, sfreq = float(held.info["lowpass"]), float(held.info["sfreq"])
-    if decimate > 1 and lowpass > 0.499 * sfreq:
-        warnings.warn(
-            f"every {decimate}th time is kept and nothing says that the recording was low-pass filtered: what lies "
-            f"above {sfreq / decimate / 2:g} Hz folds back. Pass h_freq=.",
-            NeurodecodeWarning,
-            stacklevel=2,
-        )
+    history += _prepared(held, reference, l_freq, h_freq)
+    lowpass = float(held.info["lowpass"])
+    _check_folding(held, decimate)
     numbers = np.stack([table["place"] + held.first_samp, np.zeros(len(table)), np.arange(len(table)) + 1], axis=1)
     with _said():
         cut = mne.Epochs(
@@ -155,9 +143,7 @@ def epochs(
         raise DegenerateDataError(f"none of {len(table)} epochs is left: {_counted(dropped)}.")
     table = table.iloc[cut.events[:, 2] - 1].reset_index(drop=True)
     new_rate = float(cut.info["sfreq"])
-    history.append(f"cut {len(table)} epochs from {tmin:g} to {tmax:g} s, {len(dropped)} events left out")
-    history += [f"every {decimate}th time kept"] if decimate > 1 else []
-    history += [f"baseline {baseline}"] if baseline is not None else []
+    history += _cut_as(f"{len(table)} epochs from {tmin:g} to {tmax:g} s", len(dropped), decimate, baseline)
     attrs = {
         **_said_of(kind, new_rate, bad, history, dataset),
         "band": [float(held.info["highpass"]), lowpass],
@@ -168,6 +154,38 @@ def epochs(
     if lowpass > new_rate / 2:
         attrs["folds_above"] = new_rate / 2
     return _represent(cut, table, name, run, subject, attrs)
+
+
+def _prepared(held: Any, reference: Any, l_freq: float | None, h_freq: float | None) -> list[str]:
+    """Refer and filter a recording in place; what was done."""
+    history = []
+    with _said():
+        if reference is not None:
+            held.set_eeg_reference(reference, verbose="ERROR")
+            history.append(f"referred to {reference}")
+        if l_freq is not None or h_freq is not None:
+            held.filter(l_freq, h_freq, verbose="ERROR")
+            history.append(f"filtered, {_band(l_freq, h_freq)}")
+    return history
+
+
+def _cut_as(what: str, lost: int, decimate: int, baseline: Any) -> list[str]:
+    """How epochs were cut, for the history."""
+    said = [f"cut {what}, {lost} events left out"]
+    said += [f"every {decimate}th time kept"] if decimate > 1 else []
+    return said + ([f"baseline {baseline}"] if baseline is not None else [])
+
+
+def _check_folding(held: Any, decimate: int) -> None:
+    """Warn where times are left out of a recording that may hold frequencies too high for what is left."""
+    lowpass, sfreq = float(held.info["lowpass"]), float(held.info["sfreq"])
+    if decimate > 1 and lowpass > 0.499 * sfreq:
+        warnings.warn(
+            f"every {decimate}th time is kept and nothing says that the recording was low-pass filtered: what lies "
+            f"above {sfreq / decimate / 2:g} Hz folds back. Pass h_freq=.",
+            NeurodecodeWarning,
+            stacklevel=3,
+        )
 
 
 def from_epochs(
