@@ -97,9 +97,7 @@ def ranks_of_codes(codes: np.ndarray, weights: np.ndarray) -> np.ndarray:
     # Row by row: what a row needs stays in the cache.
     for row, code in zip(ranks, codes):
         mass = np.bincount(code, weights)
-        middle = np.cumsum(mass)
-        middle -= 0.5 * mass
-        middle += 0.5
+        middle = np.cumsum(mass) - (0.5 * mass - 0.5)
         np.take(middle, code, out=row)
     return ranks
 

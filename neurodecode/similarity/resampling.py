@@ -159,7 +159,7 @@ class Problem:
                 if model.fitted:
                     weights = self.left_out_weights(model, parts, everyone, train)[1]
                 vectors = self.measure.units(self.measure.prepare(weights @ parts), test)
-                empty = ~weights.any(axis=1)[:, None]
+                empty = np.abs(weights).sum(axis=1, keepdims=True) == 0
                 part[at] = _moves(np.where(empty, 0.0, vectors), aims)
             part[-2] = part[-1] = _moves(others, aims)
             rows.append(part)
