@@ -19,7 +19,7 @@ from ..exceptions import AlignmentError
 from .style import FAINT, Theme, colour_bar, diverging, frame, new_axes, note, sequential, styled
 from .summary import chance_of, geometry, score_name, unit_words
 from .views import VIEWS, Space, boxes_of, places, planes, space_of, span_of, wider
-from .wording import count, number, score_label
+from .wording import BOUNDS, count, number, score_label
 
 ENDS = {"x": ("L", "R"), "y": ("P", "A"), "z": ("I", "S")}
 
@@ -69,6 +69,17 @@ def threshold(result: xr.Dataset, variable: str = "score", value: float | None =
     return Threshold(np.isfinite(values), "none, not tested")
 
 
+def _bar(ax: Any, image: Any, result: xr.Dataset, variable: str, theme: Any, compact: bool) -> None:
+    """The colour bar, ending where the score does (no accuracy is below 0), with a rule at chance."""
+    bar = colour_bar(ax, image, variable_label(result, variable), theme, compact)
+    low, high = image.get_clim()
+    least, most = BOUNDS.get(score_name(result), (low, high)) if variable == "score" else (low, high)
+    (bar.ax.set_xlim if compact else bar.ax.set_ylim)(max(low, least), min(high, most))
+    chance = chance_of(result) if variable == "score" else None
+    if chance is not None and max(low, least) < chance < min(high, most):
+        (bar.ax.axvline if compact else bar.ax.axhline)(chance, color=theme.ink, lw=1.0, ls=":")
+
+
 @styled
 def slice_map(
     result: xr.Dataset,
@@ -114,7 +125,7 @@ def slice_map(
     _mark_missing(ax, result, cut, space, (across, up), theme)
     ax.set(xlim=wider(space.edges(across), 0.04), ylim=wider(space.edges(up), 0.06))
     _sides(ax, across, up, theme)
-    colour_bar(ax, image, variable_label(result, variable), theme, compact)
+    _bar(ax, image, result, variable, theme, compact)
     _say_threshold(ax, shown, result, theme, 34, compact)
     return frame(ax, theme)
 
@@ -180,7 +191,7 @@ def glass(
         frame(inner, theme)
     if compact:
         _ruler(ax.child_axes[2], spans["x"], theme)
-    colour_bar(ax, image, variable_label(result, variable), theme, compact)
+    _bar(ax, image, result, variable, theme, compact)
     _say_threshold(ax, shown, result, theme, 4 if compact else 33, compact)
     return ax
 

@@ -79,7 +79,8 @@ def areas_caption(nodes: Nodes, attrs: Mapping[str, Any]) -> str:
         shared = ", which share training samples, so it is a guide" if what == "folds" else ""
         said.append(f"Line: 95 % interval from the spread over {n} {what}{shared}.")
     if any(np.isfinite(area.null_low) for area in found):
-        said.append(f"Grey: middle 95 % of {one.sizes.get('permutation', 0):,} permutations.")
+        draws = max(node.sizes.get("permutation", 0) for node in nodes.values())
+        said.append(f"Grey: middle 95 % of {draws:,} permutations.")
     if any(np.isfinite(area.ceiling) for area in found):
         said.append("Blue: noise ceiling.")
     samples = sampled(nodes, attrs)
