@@ -9,6 +9,7 @@ __getattr__, __dir__, __all__ = _lazy(
         "FactorizedEncoder": "spatial",
         "GaussianFieldEncoder": "fields",
         "RoutedEncoder": "routed",
+        "Routing": "routed",
         "SpatialFeatureEncoder": "spatial",
         "Training": "routed",
         "past": "sequences",

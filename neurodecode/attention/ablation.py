@@ -17,11 +17,11 @@ from ..representation import check_same_samples, plain
 from .tokens import ROWS_READ
 
 if TYPE_CHECKING:
-    from .encoder import TokenEncoder
+    from .encoder import _TokenEncoder
 
 
-def token_importance(encoder: TokenEncoder, X: Any, Y: Any, *, share: float, random_state: Any) -> xr.Dataset:
-    """See :meth:`TokenEncoder.token_importance`."""
+def token_importance(encoder: _TokenEncoder, X: Any, Y: Any, *, share: float, random_state: Any) -> xr.Dataset:
+    """See :meth:`_TokenEncoder.token_importance`."""
     check_same_samples(X, Y)
     tokens = encoder._tokens(X)
     k = round(share * tokens.size)
@@ -31,7 +31,7 @@ def token_importance(encoder: TokenEncoder, X: Any, Y: Any, *, share: float, ran
     truth = np.asarray(plain(Y), dtype=float)
     truth = truth[:, None] if truth.ndim == 1 else truth
     rows = np.arange(tokens.n)
-    with encoder._on(resolve(encoder.device)), torch.no_grad():
+    with encoder._on(resolve(encoder._settings().device)), torch.no_grad():
         whole = encoder._forward(tokens, rows)
         weights = torch.cat([encoder._weights(tokens, rows[some]) for some in batches(tokens.n, ROWS_READ)]).cpu()
         most = _largest(weights, k)

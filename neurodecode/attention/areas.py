@@ -36,9 +36,7 @@ class Areas:
         return tuple(name for name, row in zip(self.names, self.members) if not row.any())
 
 
-def gather(
-    Y: Any, by: str | Sequence[str] | Mapping[str, Any] | None, n_units: int, *, usable: np.ndarray, rest: bool = True
-) -> Areas:
+def gather(Y: Any, by: str | Sequence[str] | Mapping[str, Any] | None, n_units: int, *, usable: np.ndarray) -> Areas:
     """Areas of the units of ``Y``.
 
     Parameters
@@ -47,7 +45,6 @@ def gather(
     by : unit coordinate (``"roi"``, ``"hemi"``), several of them (one area for each combination), a dict of area name
         to boolean mask (units,), which may overlap, ``"unit"`` (each unit asks for itself), or None (one for all).
     usable : boolean (units,), the units that can be fitted; others are left out of every area.
-    rest : whether units in no area share a query named ``"rest"``; otherwise they are not fitted.
 
     Raises
     ------
@@ -65,7 +62,7 @@ def gather(
         shown = [name for name in dict.fromkeys(labels) if name not in NOWHERE]
         names, members = shown, np.stack([labels == name for name in shown]) if shown else np.zeros((0, n_units), bool)
     alone = ~members.any(axis=0) if len(members) else np.ones(n_units, dtype=bool)
-    if rest and alone.any():
+    if alone.any():
         if REST in names:
             raise AlignmentError(f"an area is named {REST!r}, the name of the query of units in no area; rename it")
         names, members = [*names, REST], np.vstack([members, alone])

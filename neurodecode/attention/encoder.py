@@ -6,6 +6,7 @@ import hashlib
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -47,7 +48,7 @@ class TokenModel(nn.Module):
         return self.readout(read)
 
 
-class TokenEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
+class _TokenEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
     """Base of encoders from ``sample x token x unit`` to ``sample x unit``; a subclass says what reads the tokens.
 
     A subclass has the parameters below and the method ``_reader(n_areas, tokens, settings) -> (module, width)``.
@@ -55,20 +56,17 @@ class TokenEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
     usual = Training()
     by: Any
-    rest: bool
     within: str | None
     max_epochs: int
     training: Any
     random_state: Any
-    device: Any
-    checkpoint: Any
 
     def _reader(self, n_areas: int, tokens: Tokens, settings: Training) -> tuple[nn.Module, int]:
         raise TypeError(f"{type(self).__name__} does not say what reads the tokens")
 
     # fitting
 
-    def fit(self, X: Any, Y: Any, *, seen: Any = None) -> TokenEncoder:
+    def fit(self, X: Any, Y: Any, *, seen: Any = None) -> _TokenEncoder:
         """Fit queries, maps and readouts together.
 
         Parameters
@@ -83,7 +81,7 @@ class TokenEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
         self
         """
         check_same_samples(X, Y)
-        device = resolve(self.device)
+        device = resolve(self._settings().device)
         settings = self._settings()
         tokens = Tokens(X, self.within)
         targets = _inputs.targets(Y, type(self).__name__)
@@ -92,7 +90,7 @@ class TokenEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
         rng = check_random_state(self.random_state)
         train, held = _hold_back(X, tokens.n, settings, rng)
         varies = usable & ~self._flat(y, measured, usable, train)
-        self.areas_of_ = gather(Y, self.by, y.shape[1], usable=varies, rest=self.rest)
+        self.areas_of_ = gather(Y, self.by, y.shape[1], usable=varies)
         self.areas_ = list(self.areas_of_.names)
         self.features_ = Labels.of(X if isinstance(X, xr.DataArray) else np.empty((1, tokens.n_features)), "unit")
         self.targets_ = Labels.of(Y if isinstance(Y, xr.DataArray) else targets, "unit")
@@ -122,8 +120,7 @@ class TokenEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
                     max_epochs=self.max_epochs,
                     generator=torch_generator(rng),
                     validate=(lambda: self._validate(tokens, held, goal, weight)) if len(held) else None,
-                    checkpoint=self.checkpoint,
-                    key=self._key(tokens, goal, train) if self.checkpoint is not None else "",
+                    key=self._key(tokens, goal, train) if settings.checkpoint is not None else "",
                     text=f"fitting {len(order):,} units",
                 )
         self.best_epoch_, self.n_held_back_ = self.history_.best_epoch, len(held)
@@ -157,7 +154,7 @@ class TokenEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
         if self.training is None:
             return self.usual
         if not isinstance(self.training, Training):
-            raise ValueError(f"training={self.training!r}; expected compute.training.Training(...), or None")
+            raise ValueError(f"training={self.training!r}; expected attention.Training(...), or None")
         return self.training
 
     def _targets(self, values: Any, Y: Any, seen: Any) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
@@ -212,7 +209,7 @@ class TokenEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
     def _key(self, tokens: Tokens, goal: Tensor, train: np.ndarray) -> str:
         """What a checkpoint belongs to: settings, targets, shapes, and the tokens of a few samples."""
-        said = {k: v for k, v in self.get_params(deep=False).items() if k not in ("checkpoint", "device", "trunk")}
+        said = {**self.get_params(deep=False), "training": replace(self._settings(), device=None, checkpoint=None)}
         rows = np.unique(np.linspace(0, tokens.n - 1, 8).astype(int))
         parts = [tokens.raw(rows).numpy(), goal.numpy(), train]
         digest = hashlib.sha256(repr((said, tuple(tokens.values.shape))).encode())
@@ -294,7 +291,7 @@ class TokenEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
         X : (sample, token, unit), features and places as at fit; labelled tokens may come in another order.
         """
         tokens = self._tokens(X)
-        with self._on(resolve(self.device)):
+        with self._on(resolve(self._settings().device)):
             answer = self._units(self._forward(tokens, np.arange(tokens.n)))
         return labelled(answer[:, 0] if self.one_target_ else answer, samples_of=X, units=self.targets_)
 
@@ -316,7 +313,7 @@ class TokenEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
         """
         tokens = self._tokens(X)
         found = np.empty((tokens.n, len(self.areas_), tokens.n_tokens), dtype=np.float32)
-        with self._on(resolve(self.device)), torch.no_grad():
+        with self._on(resolve(self._settings().device)), torch.no_grad():
             for some in batches(tokens.n, ROWS_READ):
                 rows = np.arange(tokens.n)[some]
                 weights = self._weights(tokens, rows).cpu().numpy()

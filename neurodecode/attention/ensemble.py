@@ -13,7 +13,7 @@ from ..compute.progress import progress
 from ..compute.random import check_random_state
 from ..exceptions import AlignmentError, DegenerateDataError
 from ..representation import labelled
-from .encoder import TokenEncoder
+from .encoder import _TokenEncoder
 
 
 class EncoderEnsemble(MultiOutputMixin, RegressorMixin, BaseEstimator):
@@ -60,7 +60,7 @@ class EncoderEnsemble(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
     def __init__(
         self,
-        encoder: TokenEncoder,
+        encoder: _TokenEncoder,
         n_members: int = 10,
         *,
         by: str | None = None,
@@ -82,7 +82,7 @@ class EncoderEnsemble(MultiOutputMixin, RegressorMixin, BaseEstimator):
         rng = check_random_state(self.random_state)
         layers = self._layers(X)
         seeds = rng.integers(2**31 - 1, size=(len(layers), self.n_members))
-        self.members_: dict[str, list[TokenEncoder]] = {layer: [] for layer in layers}
+        self.members_: dict[str, list[_TokenEncoder]] = {layer: [] for layer in layers}
         jobs = [(layer, int(seed)) for layer, row in zip(layers, seeds) for seed in row]
         for layer, seed in progress(jobs, f"{len(jobs)} members"):
             member = clone(self.encoder).set_params(random_state=seed)
@@ -122,4 +122,5 @@ class EncoderEnsemble(MultiOutputMixin, RegressorMixin, BaseEstimator):
             part = self._part(X, layer)
             mean = np.mean([np.asarray(one.predict(part)).reshape(len(X), -1) for one in members], axis=0)
             total = total + mean * self.weights_.sel(layer=layer).values
+        total = np.asarray(total, dtype=next(iter(self.members_.values()))[0].dtype_)
         return labelled(total[:, 0] if self.one_target_ else total, samples_of=X, units=self.targets_)

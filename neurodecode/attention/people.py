@@ -16,7 +16,7 @@ def stack_people(people: Mapping[str, tuple[Any, Any]]) -> tuple[xr.DataArray, x
     """Tokens of all pictures once, responses of all people side by side, and which person saw which picture.
 
     ``RoutedEncoder(by=["subject", "roi"]).fit(X, Y, seen=seen)`` then shares keys, values and the small network over
-    people, and gives each area of each person a query and a readout of its own; ``RoutedEncoder(trunk=that)`` fits
+    people, and gives each area of each person a query and a readout of its own; ``routing=Routing(trunk=that)`` fits
     another person's on what was learnt.
 
     Parameters

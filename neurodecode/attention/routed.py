@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from ..compute.batching import batches
 from ..compute.device import resolve
 from ..compute.training import Training
 from ..exceptions import AlignmentError
-from .encoder import TokenEncoder
+from .encoder import _TokenEncoder
 from .modules import Router
 from .tokens import ROWS_READ, Tokens
 
@@ -23,7 +24,37 @@ POSITIONS = ("learned", "sine", None)
 VALUES = ("projected", "raw")
 
 
-class RoutedEncoder(TokenEncoder):
+@dataclass(frozen=True)
+class Routing:
+    """What a routed encoder adds to keys, takes as values, and takes over.
+
+    Parameters
+    ----------
+    positions : ``"learned"``: a code for every place; ``"sine"``: fixed, on a grid or a line; None: content alone.
+    values : ``"projected"``, or ``"raw"``: each head averages its own share of the features of the tokens, without W_v
+        and without the last norm; the features must then be a multiple of the heads.
+    hidden : width inside the small network; None: twice the width.
+    trunk : a fitted :class:`RoutedEncoder`, of other people, whose keys, values, places and small network are taken and
+        kept as they are: queries and readouts alone are fitted. Width, heads and the like must be the same.
+
+    Examples
+    --------
+    >>> Routing(positions="sine").values
+    'projected'
+    """
+
+    positions: str | None = "learned"
+    values: str = "projected"
+    hidden: int | None = None
+    trunk: Any = None
+
+    def __post_init__(self) -> None:
+        for name, value, known in (("positions", self.positions, POSITIONS), ("values", self.values, VALUES)):
+            if value not in known:
+                raise ValueError(f"{name}={value!r}; expected one of {known}")
+
+
+class RoutedEncoder(_TokenEncoder):
     r"""Encoding model in which every area looks for what it reads.
 
     An area's learned query q attends over the tokens x_p of a picture, a sentence or a sound; what it reads is turned
@@ -39,23 +70,16 @@ class RoutedEncoder(TokenEncoder):
     Parameters
     ----------
     by : what shares a query. A unit coordinate such as ``"roi"`` or ``"hemi"``, several of them, ``"unit"``, a dict of
-        area name to boolean mask (areas may overlap: a unit reads the sum), or None, one query for all.
+        area name to boolean mask (areas may overlap: a unit reads the sum), or None, one query for all. Units in no
+        area share a query named ``"rest"``.
     width : of queries, keys and values; a multiple of ``n_heads``.
     n_heads : heads, whose reading is put side by side.
-    positions : ``"learned"``: a code for every place; ``"sine"``: fixed, on a grid or a line; None: content alone.
-    values : ``"projected"``, or ``"raw"``: each head averages its own share of the features of the tokens, without W_v
-        and without the last norm; the features must then be a multiple of ``n_heads``.
-    hidden : width inside the small network; None: twice ``width``.
-    rest : whether units in no area share a query named ``"rest"``; otherwise they are predicted as NaN.
+    routing : :class:`Routing`: places on keys, raw values, a trunk of other people; None: its defaults.
     within : token coordinate such as ``"picture"``: attention sums to one within each of its values, and what is
         read is averaged over them, for responses that are means over several pictures.
-    trunk : a fitted RoutedEncoder, of other people, whose keys, values, places and small network are taken and kept as
-        they are: queries and readouts alone are fitted. Width, heads and the like must be the same.
     max_epochs : passes over the training samples.
-    training : ``compute.training.Training(...)``: rate, batches, early stopping; None: its defaults.
+    training : :class:`Training`: rate, batches, early stopping, device, checkpoint; None: its defaults.
     random_state : seed of everything that is drawn.
-    device : torch device; None: the CPU. One that is not there raises.
-    checkpoint : file written after each epoch; a fit that was stopped goes on from it.
 
     Attributes
     ----------
@@ -90,43 +114,35 @@ class RoutedEncoder(TokenEncoder):
         width: int = 32,
         n_heads: int = 1,
         *,
-        trunk: RoutedEncoder | None = None,
-        positions: str | None = "learned",
-        values: str = "projected",
-        hidden: int | None = None,
-        rest: bool = True,
+        routing: Routing | None = None,
         within: str | None = None,
         max_epochs: int = 30,
         training: Training | None = None,
         random_state: Any = None,
-        device: Any = None,
-        checkpoint: Any = None,
     ) -> None:
         self.by = by
         self.width = width
         self.n_heads = n_heads
-        self.trunk = trunk
-        self.positions = positions
-        self.values = values
-        self.hidden = hidden
-        self.rest = rest
+        self.routing = routing
         self.within = within
         self.max_epochs = max_epochs
         self.training = training
         self.random_state = random_state
-        self.device = device
-        self.checkpoint = checkpoint
+
+    def _routing(self) -> Routing:
+        if self.routing is None:
+            return Routing()
+        if not isinstance(self.routing, Routing):
+            raise ValueError(f"routing={self.routing!r}; expected attention.Routing(...), or None")
+        return self.routing
 
     def _reader(self, n_areas: int, tokens: Tokens, settings: Training) -> tuple[nn.Module, int]:
         if self.n_heads < 1 or self.width < 1 or self.width % self.n_heads:
             raise ValueError(
                 f"width={self.width} and n_heads={self.n_heads}: the width must be a multiple of the heads"
             )
-        if self.positions not in POSITIONS:
-            raise ValueError(f"positions={self.positions!r}; expected one of {POSITIONS}")
-        if self.values not in VALUES:
-            raise ValueError(f"values={self.values!r}; expected one of {VALUES}")
-        if self.values == "raw" and tokens.n_features % self.n_heads:
+        routing = self._routing()
+        if routing.values == "raw" and tokens.n_features % self.n_heads:
             raise ValueError(
                 f"values='raw' splits {tokens.n_features} features over {self.n_heads} heads; choose a divisor"
             )
@@ -135,30 +151,29 @@ class RoutedEncoder(TokenEncoder):
             tokens.n_features,
             self.width,
             self.n_heads,
-            hidden=self.hidden or 2 * self.width,
+            hidden=routing.hidden or 2 * self.width,
             dropout=settings.dropout,
-            values=self.values,
-            learned_places=tokens.size if self.positions == "learned" else 0,
+            values=routing.values,
+            learned_places=tokens.size if routing.positions == "learned" else 0,
         )
-        if self.trunk is not None:
-            self._take_trunk(router, tokens)
+        if routing.trunk is not None:
+            self._take_trunk(routing.trunk, router, tokens)
         return router, self.width
 
-    def _take_trunk(self, router: Router, tokens: Tokens) -> None:
+    def _take_trunk(self, trunk: RoutedEncoder, router: Router, tokens: Tokens) -> None:
         """Everything but the queries from another fit, frozen."""
-        assert self.trunk is not None
-        check_is_fitted(self.trunk)
-        rows = self.trunk._rows_of_places(tokens)
-        if rows is not None or tokens.n_features != self.trunk.n_features_in_:
+        check_is_fitted(trunk)
+        rows = trunk._rows_of_places(tokens)
+        if rows is not None or tokens.n_features != trunk.n_features_in_:
             raise AlignmentError("trunk= was fitted on other features or places; give tokens of the same kind.")
-        known = {name: value for name, value in self.trunk.router_.state_dict().items() if name != "query"}
+        known = {name: value for name, value in trunk.router_.state_dict().items() if name != "query"}
         try:
             router.load_state_dict(known, strict=False)
         except RuntimeError as error:
             raise ValueError(f"trunk= has another width, positions, values or hidden: {error}") from error
         for name, weight in router.named_parameters():
             weight.requires_grad_(name == "query")
-        tokens.use_scale(self.trunk.token_mean_, self.trunk.token_scale_)
+        tokens.use_scale(trunk.token_mean_, trunk.token_scale_)
         self.token_mean_, self.token_scale_ = tokens.mean, tokens.scale
 
     @property
@@ -169,10 +184,11 @@ class RoutedEncoder(TokenEncoder):
         return reader
 
     def _place(self, tokens: Tokens, device: torch.device) -> dict[str, Any]:
-        if self.positions == "learned":
+        positions = self._routing().positions
+        if positions == "learned":
             rows = self._rows_of_places(tokens)
             return {"rows": None if rows is None else rows.to(device)}
-        return {"code": self._sine(tokens, device)} if self.positions == "sine" else {}
+        return {"code": self._sine(tokens, device)} if positions == "sine" else {}
 
     @property
     def query_(self) -> np.ndarray:
@@ -217,7 +233,7 @@ class RoutedEncoder(TokenEncoder):
             return super().attention(X)
         tokens = self._tokens(X)
         found = np.empty((tokens.n, self.n_heads, len(self.areas_), tokens.n_tokens), dtype=np.float32)
-        with self._on(resolve(self.device)), torch.no_grad():
+        with self._on(resolve(self._settings().device)), torch.no_grad():
             for some in batches(tokens.n, ROWS_READ):
                 heads = self._heads(tokens, np.arange(tokens.n)[some]).cpu().numpy()
                 part = np.empty((len(heads), *found.shape[1:]), dtype=np.float32)

@@ -11,12 +11,12 @@ import xarray as xr
 from torch import Tensor, nn
 
 from ..compute.training import Training
-from .encoder import TokenEncoder
+from .encoder import _TokenEncoder
 from .modules import Factors, StaticMap
 from .tokens import Tokens
 
 
-class StaticEncoder(TokenEncoder):
+class _StaticEncoder(_TokenEncoder):
     """What encoders with fixed places share: tokens that come in another order are met by their places."""
 
     usual = Training(learning_rate=0.05, dropout=0.0)
@@ -25,22 +25,16 @@ class StaticEncoder(TokenEncoder):
         self,
         by: str | Sequence[str] | Mapping[str, Any] | None = "roi",
         *,
-        rest: bool = True,
         within: str | None = None,
         max_epochs: int = 30,
         training: Training | None = None,
         random_state: Any = None,
-        device: Any = None,
-        checkpoint: Any = None,
     ) -> None:
         self.by = by
-        self.rest = rest
         self.within = within
         self.max_epochs = max_epochs
         self.training = training
         self.random_state = random_state
-        self.device = device
-        self.checkpoint = checkpoint
 
     def _place(self, tokens: Tokens, device: torch.device) -> dict[str, Any]:
         rows = self._rows_of_places(tokens)
@@ -52,7 +46,7 @@ class StaticEncoder(TokenEncoder):
         return {name: ("token", values[:, axis]) for axis, name in enumerate(names)}
 
 
-class SpatialFeatureEncoder(StaticEncoder):
+class SpatialFeatureEncoder(_StaticEncoder):
     r"""Encoding model with a static map of places for each area and feature weights for each unit.
 
         y_v = w_v' sum_p m_p x_p + b_v,   m = softmax of one learned number a place, shared by the units of an area
@@ -62,7 +56,7 @@ class SpatialFeatureEncoder(StaticEncoder):
 
     Parameters
     ----------
-    by, rest, within, max_epochs, training, random_state, device, checkpoint : as for :class:`RoutedEncoder`.
+    by, within, max_epochs, training, random_state : as for :class:`RoutedEncoder`.
 
     Attributes
     ----------
@@ -115,7 +109,7 @@ class SpatialFeatureEncoder(StaticEncoder):
         return weights.unflatten(0, (len(rows), tokens.groups))
 
 
-class FactorizedEncoder(StaticEncoder):
+class FactorizedEncoder(_StaticEncoder):
     r"""Encoding model whose weights over places and features are a matrix of low rank, with factors shared in an area.
 
         y_v = sum_k a_vk sum_p sum_d s_kp f_kd x_pd + b_v,   k = 1..rank
@@ -125,7 +119,7 @@ class FactorizedEncoder(StaticEncoder):
     Parameters
     ----------
     rank : number of products of a place map and a feature direction in each area.
-    by, rest, within, max_epochs, training, random_state, device, checkpoint : as for :class:`RoutedEncoder`.
+    by, within, max_epochs, training, random_state : as for :class:`RoutedEncoder`.
 
     Attributes
     ----------
@@ -155,23 +149,17 @@ class FactorizedEncoder(StaticEncoder):
         rank: int = 8,
         by: str | Sequence[str] | Mapping[str, Any] | None = "roi",
         *,
-        rest: bool = True,
         within: str | None = None,
         max_epochs: int = 30,
         training: Training | None = None,
         random_state: Any = None,
-        device: Any = None,
-        checkpoint: Any = None,
     ) -> None:
         super().__init__(
             by,
-            rest=rest,
             within=within,
             max_epochs=max_epochs,
             training=training,
             random_state=random_state,
-            device=device,
-            checkpoint=checkpoint,
         )
         self.rank = rank
 

@@ -38,6 +38,9 @@ class Training:
     validation : share of the training samples that are held back to choose the epoch; 0: the last epoch is taken.
     validation_by : sample coordinate that is never torn apart by that split, where there is one.
     patience : epochs without a better validation score after which fitting stops; None: all epochs are run.
+    device : torch device, such as ``"cuda"``; None: the CPU. One that is not there raises.
+    checkpoint : file written after each epoch, whole or not at all; a fit that was stopped goes on from it to the same
+        weights as without an interruption.
 
     References
     ----------
@@ -58,6 +61,8 @@ class Training:
     validation: float = 0.1
     validation_by: str = "stimulus"
     patience: int | None = None
+    device: Any = None
+    checkpoint: Any = None
 
     def __post_init__(self) -> None:
         wrong = [
@@ -115,7 +120,6 @@ def fit_loop(
     max_epochs: int,
     generator: torch.Generator,
     validate: Callable[[], float] | None = None,
-    checkpoint: str | os.PathLike[str] | None = None,
     key: str = "",
     text: str = "fitting",
 ) -> History:
@@ -128,9 +132,7 @@ def fit_loop(
         in a thread of their own, so that reading a disk and computing overlap.
     n_batches : batches an epoch, for the schedule.
     validate : the score to be made large, called after each epoch without gradients; None: the last epoch is kept.
-    checkpoint : file that is written after each epoch, whole or not at all; where it exists already, fitting goes on
-        from it to the same weights as without an interruption.
-    key : what the checkpoint belongs to, such as a hash of data and settings.
+    key : what the checkpoint of the settings belongs to, such as a hash of data and settings.
 
     Returns
     -------
@@ -145,7 +147,7 @@ def fit_loop(
         module.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, foreach=True
     )
     history, best, start = History(), None, 0
-    path = None if checkpoint is None else Path(checkpoint)
+    path = None if settings.checkpoint is None else Path(settings.checkpoint)
     if path is not None and path.exists():
         history, best, start = _read(path, key, module, optimiser, generator)
     began, waited, busy = time.perf_counter(), history.waiting_share * history.seconds, history.seconds

@@ -11,6 +11,7 @@ from neurodecode.attention import (
     FactorizedEncoder,
     GaussianFieldEncoder,
     RoutedEncoder,
+    Routing,
     SpatialFeatureEncoder,
     Training,
     past,
@@ -235,12 +236,12 @@ class TestPeople:
         held = self.person(world, np.arange(440, 500), 0)
         r = pearson(held[1].values, model.predict(held[0]).values[:, :8].astype(float))
         assert r.mean() > 0.4
-        added = RoutedEncoder("roi", trunk=model, max_epochs=15, random_state=0).fit(*new)
+        added = RoutedEncoder("roi", routing=Routing(trunk=model), max_epochs=15, random_state=0).fit(*new)
         for name, value in model.router_.state_dict().items():
             same = np.array_equal(value, added.router_.state_dict()[name])
             assert same == (name != "query"), name
         with pytest.raises(ValueError, match="another width"):
-            RoutedEncoder("roi", width=8, trunk=model).fit(*new)
+            RoutedEncoder("roi", width=8, routing=Routing(trunk=model)).fit(*new)
 
     def test_the_same_picture_must_have_the_same_tokens(self):
         world = object_world(4, True, n_train=20, n_test=0, n_areas=3, n_units=4)

@@ -12,7 +12,7 @@ from references.attention import normalised_accuracy, object_world, routed_by_ha
 from sklearn.base import clone
 from sklearn.model_selection import KFold
 
-from neurodecode.attention import FactorizedEncoder, RoutedEncoder, SpatialFeatureEncoder, Training
+from neurodecode.attention import FactorizedEncoder, RoutedEncoder, Routing, SpatialFeatureEncoder, Training
 from neurodecode.attention.modules import Router
 from neurodecode.evaluation import cross_validate
 from neurodecode.exceptions import AlignmentError, DegenerateDataError, NeurodecodeWarning, ResumeError
@@ -172,7 +172,7 @@ class TestAlgebra:
 
     @pytest.mark.parametrize("positions", ["learned", "sine", None])
     def test_tokens_with_their_places_may_come_in_any_order(self, positions):
-        world, model = small(positions=positions)
+        world, model = small(routing=Routing(positions=positions))
         X, Y = labelled_world(world)
         model.fit(X, Y)
         order = np.random.default_rng(0).permutation(64)
@@ -281,13 +281,12 @@ class TestDoor:
         ("settings", "said"),
         [
             ({"width": 8, "n_heads": 3}, "n_heads=3"),
-            ({"positions": "2d"}, "positions='2d'"),
-            ({"values": "none"}, "values='none'"),
-            ({"values": "raw", "n_heads": 8, "width": 8}, None),
-            ({"values": "raw", "n_heads": 5, "width": 10}, "24 features over 5 heads"),
+            ({"routing": Routing(values="raw"), "n_heads": 8, "width": 8}, None),
+            ({"routing": Routing(values="raw"), "n_heads": 5, "width": 10}, "24 features over 5 heads"),
+            ({"routing": "sine"}, "expected attention.Routing"),
             ({"max_epochs": 0}, "max_epochs=0"),
-            ({"training": {"learning_rate": 1}}, "expected compute.training.Training"),
-            ({"device": "cuda:99"}, "cuda"),
+            ({"training": {"learning_rate": 1}}, "expected attention.Training"),
+            ({"training": Training(device="cuda:99")}, "cuda"),
         ],
     )
     def test_wrong_settings_say_what_was_expected(self, settings, said):
@@ -304,6 +303,10 @@ class TestDoor:
             Training(learning_rate=0, dropout=1)
         with pytest.raises(ValueError, match="schedule='linear'"):
             Training(schedule="linear")
+        with pytest.raises(ValueError, match="positions='2d'"):
+            Routing(positions="2d")
+        with pytest.raises(ValueError, match="values='none'"):
+            Routing(values="none")
 
     def test_too_few_samples_to_hold_some_back(self):
         world, model = small()
@@ -330,8 +333,6 @@ class TestDoor:
         assert model.degenerate_.tolist() == [2]
         assert (found.values[:, 2] == 4.0).all() and np.isnan(found.values[:, 5]).all()
         assert np.isfinite(np.delete(found.values, 5, axis=1)).all()
-        without = model.set_params(rest=False).fit(X, Y).predict(X)
-        assert model.areas_ == ["area 0", "area 1"] and np.isnan(without.values[:, 8:]).all()
 
     def test_an_area_without_units_is_nan_with_a_reason(self):
         world, model = small()
@@ -343,7 +344,7 @@ class TestDoor:
         assert np.isfinite(weights.drop_sel(query="nobody")).all()
         assert np.isfinite(model.predict(world.tokens)).all()
         with pytest.raises(DegenerateDataError, match="no unit is left"):
-            model.set_params(by={"nobody": masks["nobody"]}, rest=False).fit(world.tokens, world.responses)
+            model.fit(world.tokens, np.ones_like(world.responses))
 
     def test_every_granularity(self):
         world, model = small()
@@ -390,7 +391,7 @@ class TestAgain:
         model.set_params(by=areas(world))
         whole = model.fit(world.tokens, world.responses).predict(world.tokens)
         path = tmp_path / "fit.pt"
-        stopped = clone(model).set_params(checkpoint=path)
+        stopped = clone(model).set_params(training=Training(checkpoint=path))
         write, done = training._write, []
 
         def dies(*args):
@@ -403,7 +404,7 @@ class TestAgain:
         with pytest.raises(KeyboardInterrupt):
             stopped.fit(world.tokens, world.responses)
         monkeypatch.setattr(training, "_write", write)
-        again = clone(model).set_params(checkpoint=path).fit(world.tokens, world.responses)
+        again = clone(model).set_params(training=Training(checkpoint=path)).fit(world.tokens, world.responses)
         assert again.history_.resumed_at == 3 and len(again.history_.loss) == 6
         np.testing.assert_array_equal(again.predict(world.tokens), whole)
         with pytest.raises(ResumeError, match="other data or other settings"):
@@ -450,5 +451,10 @@ class TestAgain:
         world, model = small()
         model.set_params(by=areas(world), training=Training(dropout=0.0))
         first = model.fit(world.tokens, world.responses).predict(world.tokens)
-        second = clone(model).set_params(device="cuda").fit(world.tokens, world.responses).predict(world.tokens)
+        second = (
+            clone(model)
+            .set_params(training=Training(dropout=0.0, device="cuda"))
+            .fit(world.tokens, world.responses)
+            .predict(world.tokens)
+        )
         np.testing.assert_allclose(second, first, atol=1e-4)

@@ -16,6 +16,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import neurodecode
+from neurodecode.attention import SpatialFeatureEncoder
 from neurodecode.exceptions import AlignmentError, DegenerateDataError
 from neurodecode.linear import LinearClassifier, Ridge
 from neurodecode.representation import as_representation
@@ -48,6 +49,11 @@ MAKE = {
     "TemporalResponse": lambda cls: cls(-2.0, 4.0, Ridge([0.1, 1.0, 10.0], cv=3), by=None, sfreq=0.5),
     "MinimumDistance": lambda cls: cls(shrinkage=0.5),
     "TangentSpace": lambda cls: cls(shrinkage=0.5),
+    "EncoderEnsemble": lambda cls: cls(SpatialFeatureEncoder(None, max_epochs=1), 2, random_state=0),
+    "FactorizedEncoder": lambda cls: cls(2, None, max_epochs=1, random_state=0),
+    "GaussianFieldEncoder": lambda cls: cls(sizes=[1.0], alphas=[0.1, 1.0, 10.0], cv=3),
+    "RoutedEncoder": lambda cls: cls(None, 4, max_epochs=1, random_state=0),
+    "SpatialFeatureEncoder": lambda cls: cls(None, max_epochs=1, random_state=0),
     "SSD": lambda cls: cls((0.1, 0.2), flank=0.3, gap=0.0, sfreq=1.0),
 }
 # What a time series cannot promise: a delayed sample depends on those before it.
@@ -62,9 +68,11 @@ NEEDS_TIME = {
     "MinimumDistance": "takes samples x units x times: one time has no covariance",
     "TangentSpace": "takes samples x units x times: one time has no covariance",
 }
+NEEDS_TOKENS = dict.fromkeys(("EncoderEnsemble", "FactorizedEncoder", "GaussianFieldEncoder", "RoutedEncoder", "SpatialFeatureEncoder"), "takes samples x tokens x units")  # fmt: skip
 VOLUME = "takes the voxels of one volume, so their number is given"
 NOT_SCIKIT = {
     **NEEDS_TIME,
+    **NEEDS_TOKENS,
     "Searchlight": "answers for every neighbourhood, samples x units",
     "SpaceNetClassifier": VOLUME,
     "SpaceNetRegressor": VOLUME,
@@ -139,6 +147,9 @@ def given(cls: type, where: str, **settings):
     if cls.__name__ in NEEDS_TIME:
         growing = np.linspace(1, 2, 4).astype(X.dtype)
         X = X.expand_dims({"time": 0.1 * np.arange(4)}, axis=2).copy(data=X.values[:, :, None] * growing)
+    if cls.__name__ in NEEDS_TOKENS:
+        near = np.linspace(1, 2, 4).astype(X.dtype)
+        X = X.expand_dims({"token": 4}, axis=1).copy(data=X.values[:, None] * near[:, None])
     return X, Y
 
 
@@ -212,7 +223,7 @@ class TestLabels:
     def test_missing_values_are_refused(self, cls, where):
         X, Y = given(cls, where)
         broken = X.copy(deep=True)
-        broken[3, 2] = np.nan
+        broken[{"sample": 3, "unit": 2}] = np.nan
         estimator = make(cls)
         if not hasattr(cls, "predict"):
             pytest.skip("a transformer passes on what its own estimator accepts")
