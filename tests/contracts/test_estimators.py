@@ -68,7 +68,14 @@ NEEDS_TIME = {
     "MinimumDistance": "takes samples x units x times: one time has no covariance",
     "TangentSpace": "takes samples x units x times: one time has no covariance",
 }
-NEEDS_TOKENS = dict.fromkeys(("EncoderEnsemble", "FactorizedEncoder", "GaussianFieldEncoder", "RoutedEncoder", "SpatialFeatureEncoder"), "takes samples x tokens x units")  # fmt: skip
+TOKENS = "takes samples x tokens x units"
+NEEDS_TOKENS = {
+    "EncoderEnsemble": TOKENS,
+    "FactorizedEncoder": TOKENS,
+    "GaussianFieldEncoder": TOKENS,
+    "RoutedEncoder": TOKENS,
+    "SpatialFeatureEncoder": TOKENS,
+}
 VOLUME = "takes the voxels of one volume, so their number is given"
 NOT_SCIKIT = {
     **NEEDS_TIME,
