@@ -40,5 +40,12 @@ __getattr__, __dir__, __all__ = _lazy(
         "Selected": "models",
         "FittedModel": "models",
         "fit_model": "models",
+        "ProcrustesMap": "maps",
+        "PermutationMap": "maps",
+        "RidgeMap": "maps",
+        "Hyperalignment": "common_space",
+        "SharedResponse": "common_space",
+        "GCCA": "common_space",
+        "ThroughSpace": "common_space",
     },
 )

@@ -54,6 +54,11 @@ MAKE = {
     "GaussianFieldEncoder": lambda cls: cls(sizes=[1.0], alphas=[0.1, 1.0, 10.0], cv=3),
     "RoutedEncoder": lambda cls: cls(None, 4, max_epochs=1, random_state=0),
     "SpatialFeatureEncoder": lambda cls: cls(None, max_epochs=1, random_state=0),
+    "Hyperalignment": lambda cls: cls(by=list("aabbcc")),
+    "SharedResponse": lambda cls: cls(2, by=list("aabbcc")),
+    "GCCA": lambda cls: cls(2, by=list("aabbcc")),
+    "ThroughSpace": lambda cls: cls(importlib.import_module("neurodecode.similarity").GCCA(2, by=list("aabbcc"))),
+    "RidgeMap": lambda cls: cls(alphas=[0.1, 1.0, 10.0], cv=3),
     "SSD": lambda cls: cls((0.1, 0.2), flank=0.3, gap=0.0, sfreq=1.0),
 }
 # What a time series cannot promise: a delayed sample depends on those before it.
@@ -76,11 +81,16 @@ NEEDS_TOKENS = {
     "RoutedEncoder": TOKENS,
     "SpatialFeatureEncoder": TOKENS,
 }
+PEOPLE = "takes the units of several people, so whose they are is given"
 VOLUME = "takes the voxels of one volume, so their number is given"
 NOT_SCIKIT = {
     **NEEDS_TIME,
     **NEEDS_TOKENS,
     "Searchlight": "answers for every neighbourhood, samples x units",
+    "Hyperalignment": PEOPLE,
+    "SharedResponse": PEOPLE,
+    "GCCA": PEOPLE,
+    "ThroughSpace": PEOPLE,
     "SpaceNetClassifier": VOLUME,
     "SpaceNetRegressor": VOLUME,
 }
