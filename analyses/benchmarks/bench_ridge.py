@@ -25,6 +25,7 @@ import torch
 
 from neurodecode.linear import Ridge
 
+CLOCK = {"now": time.perf_counter}
 PEERS = ((1000, 20, 1000), (2000, 20, 500), (500, 20, 500), (5000, 5, 1000))  # targets, penalties, targets of the refit
 
 
@@ -40,8 +41,8 @@ def world(n: int, p: int, t: int, decay: float, seed: int) -> tuple[np.ndarray, 
     return x - x[:n].mean(0), y - y[:n].mean(0)
 
 
-def ours(x: np.ndarray, y: np.ndarray, alphas: np.ndarray, folds: int, **how: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Penalties and cross-validated R2; ``how`` goes to the estimator."""
+def ours(x: np.ndarray, y: np.ndarray, alphas: np.ndarray, folds: int, **how: Any) -> Any:
+    """Penalties, cross-validated R2 and the model; ``how`` goes to the estimator."""
     model = Ridge(alphas, cv=folds, fit_intercept=False, **how).fit(x, y)
     return model.alpha_, model.best_score_, model
 
@@ -61,9 +62,9 @@ def peer(x: np.ndarray, y: np.ndarray, alphas: np.ndarray, folds: int, sizes: tu
 
 
 def timed(job: Callable[[], Any]) -> tuple[float, Any]:
-    start = time.perf_counter()
+    start = CLOCK["now"]()
     found = job()
-    return time.perf_counter() - start, found
+    return CLOCK["now"]() - start, found
 
 
 def sgemm(size: int = 2048) -> float:
@@ -89,7 +90,9 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--cpu", action="store_true", help="processor time instead of wall time, for a busy machine")
     given = parser.parse_args()
+    CLOCK["now"] = time.process_time if given.cpu else time.perf_counter
     torch.set_num_threads(given.threads)
     warnings.simplefilter("ignore")
     alphas = np.logspace(0, 6, given.penalties)

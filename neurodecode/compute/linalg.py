@@ -122,14 +122,19 @@ def factorise_single(x: Tensor, smallest: float, centred: bool) -> tuple[Spectru
 
     Parameters
     ----------
-    x : (n, p) float32 features. smallest : the smallest penalty. centred : columns of x sum to 0.
+    x : (n, p) float32 features. smallest : the smallest penalty. centred : an intercept is fitted, so columns
+        of x sum to 0, in every fold.
     """
     n, p = x.shape
     if x.dtype != torch.float32 or n > p or x.device.type == "mps":
         return None
+    eps = torch.finfo(torch.float32).eps
+    # Without an intercept, some of the samples of centred features still hold part of the direction that all lack.
+    given = not centred and bool((x.mean(0).abs() <= 8 * eps * x.abs().amax(0)).all())
     gram = x @ x.T
-    values, left = eigenvectors(gram, 64 * torch.finfo(torch.float32).eps)
-    if len(values) != n - centred or float(values[0]) + smallest > SPREAD * (float(values[-1]) + smallest):
+    values, left = eigenvectors(gram, 64 * eps)
+    spread = SPREAD / 5 if given else SPREAD
+    if len(values) != n - (centred or given) or float(values[0]) + smallest > spread * (float(values[-1]) + smallest):
         return None
     return Spectrum(left.contiguous(), values.double(), None, x), gram
 
