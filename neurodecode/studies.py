@@ -180,8 +180,9 @@ def run_study(
     folder = folder / "dry-run" if dry_run else folder
     job = Job(study, _data_root(study, data), folder, int(seed), dry_run, {**study.settings, **(settings or {})})
     _claim(job)
-    with on_cluster(scheduler) if scheduler else nullcontext():
-        tree = _load(study).run(job)
+    module = _load(study)
+    with on_cluster(scheduler, module) if scheduler else nullcontext():
+        tree = module.run(job)
     tree = _complete(tree, job)
     write_result(tree, folder)
     return tree

@@ -8,7 +8,9 @@ import threading
 from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
 from contextvars import ContextVar
+from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from .._optional import require
@@ -17,6 +19,7 @@ from ..exceptions import ClusterError, DegenerateDataError
 from .blocks import Piece, Problem, run
 from .result import versions
 from .resume import BlockStore
+from .scores import SCORES
 
 log = logging.getLogger("neurodecode")
 THREADS = "NEURODECODE_THREADS"
@@ -26,12 +29,13 @@ CLIENT: ContextVar[Any] = ContextVar("neurodecode_client", default=None)
 
 
 @contextmanager
-def on_cluster(address: str) -> Iterator[Any]:
+def on_cluster(address: str, module: ModuleType | None = None) -> Iterator[Any]:
     """Within the block, every ``cross_validate`` without a client of its own runs on the workers of a scheduler.
 
     Parameters
     ----------
     address : of a running ``dask.distributed`` scheduler, ``tcp://host:8786``.
+    module : one that only this machine has; estimators and scores that it defines travel with their code.
 
     Raises
     ------
@@ -44,11 +48,17 @@ def on_cluster(address: str) -> Iterator[Any]:
         raise ClusterError(
             f"no scheduler answers at {address!r} ({error}); start one with `dask scheduler` and give its address"
         ) from error
+    import cloudpickle
+
     before = CLIENT.set(client)
+    if module is not None:
+        cloudpickle.register_pickle_by_value(module)
     try:
         yield client
     finally:
         CLIENT.reset(before)
+        if module is not None:
+            cloudpickle.unregister_pickle_by_value(module)
         client.close()
 
 
@@ -114,20 +124,36 @@ def _here(problem: Problem, left: list[Piece]) -> Generator[tuple[Piece, dict[st
 
 
 def _there(problem: Problem, left: list[Piece], client: Any, stored: bool) -> Generator[tuple[Piece, dict[str, Any]]]:
+    import cloudpickle
+
     from .remote import Remote
 
+    code = None
+    if cloudpickle.list_registry_pickle_by_value():
+        # What another machine cannot import goes as its code; the data go as they are.
+        code = cloudpickle.dumps((problem.est, problem.score))
+        problem = replace(problem, est=None, score=SCORES["r"])
     remote = Remote(client, stored=stored)
     words = [place_in_words(problem, piece) for piece in left]
-    computed = remote.results(run_piece, (problem, left, versions()), words)
+    computed = remote.results(run_piece, (problem, left, versions(), code), words)
     with closing(computed):
         for place, outcome in progress(computed, f"{len(left)} pieces on {type(client).__name__}", total=len(left)):
             yield left[place], outcome
 
 
-def run_piece(package: tuple[Problem, list[Piece], dict[str, str]], place: int) -> dict[str, Any]:
+def run_piece(package: tuple[Problem, list[Piece], dict[str, str], bytes | None], place: int) -> dict[str, Any]:
     """One piece, on a worker: on one thread, and with a note where the worker's packages are others."""
-    problem, todo, theirs = package
+    problem, todo, theirs, code = package
     told = version_notes(theirs)
+    if code is not None:
+        import cloudpickle
+
+        est, score = cloudpickle.loads(code)
+        problem = replace(problem, est=est, score=score)
+    # A score that came by wire equals its row of the table; what is faster for known scores asks for the row itself.
+    known = SCORES.get(problem.score.name)
+    if known == problem.score and known is not None:
+        problem = replace(problem, score=known)
     with quiet_process():
         found = run(problem, todo[place])
     return {**found, "notes": [*found["notes"], *told]}

@@ -19,7 +19,8 @@ import xarray as xr
 from sklearn import linear_model
 
 from neurodecode.compute.device import single_thread
-from neurodecode.evaluation import SplitBy, cross_validate, distribution, group, per_subject, remote
+from neurodecode.evaluation import SCORES, SplitBy, cross_validate, distribution, group, per_subject, remote
+from neurodecode.evaluation.blocks import Problem
 from neurodecode.evaluation.resume import BlockStore
 from neurodecode.exceptions import ClusterError, NeurodecodeWarning, ResumeError
 from neurodecode.linear import Ridge
@@ -61,7 +62,7 @@ DRIVER = """
     import os, signal, sys
     import numpy as np
     from distributed import Client
-    from neurodecode.evaluation import SplitBy, cross_validate, resume
+    from neurodecode.evaluation import SCORES, SplitBy, cross_validate, resume
     from neurodecode.representation import as_representation
 
     def main():
@@ -172,6 +173,18 @@ class TestSameNumbers:
         monkeypatch.syspath_prepend(tmp_path / "home")
         with pytest.raises(ClusterError, match=r"made_at_home.*upload_file"):
             job(world, importlib.import_module("made_at_home").Mortal(), far)
+
+    def test_a_score_that_came_by_wire_is_the_row_of_the_table(self, world, monkeypatch):
+        """Closed forms for many permutations ask whether a score is a known one; on a worker it is a copy."""
+        import pickle
+
+        seen = []
+        monkeypatch.setattr(distribution, "run", lambda problem, piece: seen.append(problem) or {"notes": []})
+        score = SCORES["auc"]
+        problem = Problem(None, None, (), pickle.loads(pickle.dumps(score)), "folds", [], False)
+        assert problem.score is not score
+        distribution.run_piece((problem, [None], distribution.versions(), None), 0)
+        assert seen[0].score is score
 
     def test_what_is_no_client(self, world):
         with pytest.raises(TypeError, match=r"dask\.distributed"):
@@ -370,7 +383,7 @@ class TestErrors:
 def _as_sent_by(versions):
     """``run_piece`` of work that another release sent."""
     run = distribution.run_piece
-    return lambda package, place: run((*package[:2], versions), place)
+    return lambda package, place: run((*package[:2], versions, *package[3:]), place)
 
 
 SCHEDULER = """
@@ -538,6 +551,7 @@ class TestSubjects:
 
 
 class TestTheCommandLine:
+    @pytest.mark.slow
     def test_a_study_runs_on_a_scheduler(self, far, tmp_path, monkeypatch):
         from neurodecode.studies import run_study
 
