@@ -108,7 +108,9 @@ def missing_names(code: Iterable[str], known: dict[str, str]) -> list[str]:
             file = DOCS.parent / path
             if not file.is_file():
                 problems.append(f"{path} is not there")
-            elif test and not re.search(rf"^\s*(def|class) {re.escape(test)}\b", file.read_text(encoding="utf-8"), re.M):
+            elif test and not re.search(
+                rf"^\s*(def|class) {re.escape(test)}\b", file.read_text(encoding="utf-8"), re.MULTILINE
+            ):
                 problems.append(f"{path} has no {test}")
         elif re.fullmatch(r"(neurodecode\.)?[a-z_]+(\.[A-Za-z_]+)+(\(.*\))?", said):
             name = said.removeprefix("neurodecode.").split("(")[0]
