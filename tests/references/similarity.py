@@ -246,3 +246,53 @@ def slow_tau_a(a, b):
         for j in range(i):
             total += np.sign(a[i] - a[j]) * np.sign(b[i] - b[j])
     return total / (len(a) * (len(a) - 1) / 2)
+
+
+# Maps between spaces, and several people in one.
+
+
+def slow_rotation(x, y):
+    """Schönemann 1966 as a search would check it: the polar factor of x'y by Newton's iteration (square, full rank)."""
+    a = x.T @ y
+    for _ in range(100):
+        a = (a + np.linalg.inv(a).T) / 2
+    return a
+
+
+def slow_hyperalign(people):
+    """Haxby et al. 2011, three passes, from rows of equal width that are centred."""
+    first, *others = people
+    running, done = first.copy(), [first]
+    for x in others:
+        turned = x @ slow_rotation(x, running)
+        done.append(turned)
+        running = sum(done) / len(done)
+    second = []
+    for at, x in enumerate(people):
+        rest = [one for place, one in enumerate(done) if place != at]
+        second.append(x @ slow_rotation(x, sum(rest) / len(rest)))
+    common = sum(second) / len(second)
+    return [slow_rotation(x, common) for x in people]
+
+
+def slow_srm_loss(people, maps, shared):
+    """Chen et al. 2015, eq. 1."""
+    return sum(np.sum((x - shared @ w.T) ** 2) for x, w in zip(people, maps))
+
+
+def slow_srm_likelihood(people, maps, noise, covariance):
+    """Log density of the stacked units of every sample under N(0, W C W' + noise), written out, without 2 pi."""
+    w = np.vstack(maps)
+    spread = w @ covariance @ w.T + np.diag(np.concatenate([np.full(len(m), v) for m, v in zip(maps, noise)]))
+    x = np.hstack(people)
+    return -0.5 * (len(x) * np.linalg.slogdet(spread)[1] + np.trace(x @ np.linalg.inv(spread) @ x.T))
+
+
+def slow_maxvar(people, k, alpha):
+    """Kettenring 1971: eigenvectors of the sum of ridge projections, each matrix n x n and formed in full."""
+    total = np.zeros((len(people[0]),) * 2)
+    for x in people:
+        a = alpha * np.trace(x.T @ x) / min(x.shape)
+        total += x @ np.linalg.solve(x.T @ x + a * np.eye(x.shape[1]), x.T)
+    values, vectors = np.linalg.eigh(total)
+    return values[::-1][:k], vectors[:, ::-1][:, :k]
