@@ -1,0 +1,113 @@
+"""Matching of units: planted partners are found, held out, and unrelated units give 0."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.metrics import adjusted_rand_score
+
+from neurodecode.exceptions import DegenerateDataError
+from neurodecode.representation import as_representation
+from neurodecode.similarity import cka, cluster_units, match_units, permutation, semi_matching, sparse_prediction
+
+
+def labelled(values, **sample):
+    return as_representation(
+        values, stimulus=[f"s{at:04d}" for at in range(len(values))], kind="features", sample=sample
+    )
+
+
+def test_a_permuted_copy_is_matched_and_unrelated_units_are_not():
+    rng = np.random.default_rng(0)
+    x, order = rng.normal(size=(400, 40)), rng.permutation(40)
+    y = x[:, order] + 0.1 * rng.normal(size=(400, 40))
+    found = match_units(x, y, permutations=39, random_state=1)
+    np.testing.assert_array_equal(found["partner"].values[order], np.arange(40))
+    assert found.attrs["matched"] > 0.99 and found.attrs["matched_held_out"] > 0.99
+    assert found.attrs["p_matched"] == found.attrs["p_held_out"] == 1 / 40 and abs(found.attrs["gap"]) < 1e-9
+    other = match_units(x, rng.normal(size=(400, 40)), permutations=39, random_state=1)
+    assert other.attrs["matched"] > 0.05, "the best of many is above 0 whatever the data"
+    assert abs(other.attrs["matched_held_out"]) < 0.03 and other.attrs["p_held_out"] > 0.05
+    assert abs(other["null_held_out"].mean()) < 0.01 and abs(found["null_held_out"].mean()) < 0.01
+
+
+def test_rotated_units_share_a_space_and_no_axes():
+    rng = np.random.default_rng(2)
+    x = rng.normal(size=(2000, 40))
+    y = x @ np.linalg.qr(rng.normal(size=(40, 40)))[0]
+    assert cka(x, y) == pytest.approx(1, abs=1e-9)
+    assert match_units(x, y).attrs["matched_held_out"] < 0.6
+
+
+def test_means_are_those_of_the_measures():
+    rng = np.random.default_rng(3)
+    x, y = rng.normal(size=(60, 5)), rng.normal(size=(60, 8))
+    found = match_units(x, y)
+    assert found.attrs["matched"] == pytest.approx(permutation(x, y), abs=1e-12)
+    assert found.attrs["best"] == pytest.approx(semi_matching(x, y, direction="xy"), abs=1e-12)
+    wide = match_units(y, x)
+    assert (wide["partner"].values == -1).sum() == 3 and np.isnan(wide["matched"].values).sum() == 3
+    assert wide.attrs["matched"] == pytest.approx(permutation(x, y), abs=1e-12)
+
+
+def test_copies_of_a_unit_are_many_to_one():
+    rng = np.random.default_rng(4)
+    y = rng.normal(size=(300, 12))
+    x = np.repeat(y[:, :4], 3, axis=1) + 0.05 * rng.normal(size=(300, 12))
+    found = match_units(x, y)
+    np.testing.assert_array_equal(found["best_partner"], np.repeat(np.arange(4), 3))
+    assert found.attrs["gap"] > 0.4
+
+
+def test_order_and_labels():
+    rng = np.random.default_rng(5)
+    x, y = rng.normal(size=(2, 80, 6))
+    picture = np.repeat(np.arange(20), 4).astype(str)
+    one, two = labelled(x, picture=picture), labelled(y, picture=picture)
+    order = rng.permutation(80)
+    found = match_units(one, two, groups="picture")
+    for name in ("matched_held_out", "best_held_out", "matched"):
+        np.testing.assert_allclose(match_units(one[order], two, groups="picture")[name], found[name], atol=1e-12)
+    with pytest.raises(ValueError, match="place"):
+        match_units(one, two, groups="place")
+
+
+def test_what_cannot_be_matched_is_refused():
+    rng = np.random.default_rng(6)
+    x = rng.normal(size=(30, 3))
+    dead = x.copy()
+    dead[:, 1] = 2
+    with pytest.raises(DegenerateDataError, match="constant"):
+        match_units(x, dead)
+    with pytest.raises(DegenerateDataError, match="at least 3"):
+        match_units(x[:4], x[:4])
+    with pytest.raises(ValueError, match="above 0"):
+        sparse_prediction(x, x, penalties=[0.0])
+    with pytest.raises(ValueError, match="n_clusters"):
+        cluster_units(x, x, 6)
+
+
+def test_sums_of_two_units_need_two():
+    rng = np.random.default_rng(7)
+    x = rng.normal(size=(500, 10))
+    pairs = [(0, 1), (2, 3), (4, 5)]
+    y = np.column_stack([x[:, a] + x[:, b] for a, b in pairs] + [x[:, 9], rng.normal(size=500)])
+    found = sparse_prediction(x, y, penalties=[0.2])
+    np.testing.assert_array_equal(found["used"].values[0, :4], [2, 2, 2, 1])
+    r2, one = found["r2"].values[0], found["r2_one"].values
+    assert (r2[:3] > 0.9).all() and (np.abs(one[:3] - 0.5) < 0.15).all() and one[3] > 0.99
+    assert abs(r2[4]) < 0.05 and one[4] < 0.05
+
+
+def test_planted_groups_are_found_across_both_spaces():
+    rng = np.random.default_rng(8)
+    source = rng.normal(size=(400, 5))
+    groups_x, groups_y = rng.permutation(np.repeat(np.arange(5), 4)), rng.permutation(np.repeat(np.arange(5), 6))
+    x = source[:, groups_x] * rng.choice([-1, 1], 20) + 0.5 * rng.normal(size=(400, 20))
+    y = source[:, groups_y] + 0.5 * rng.normal(size=(400, 30))
+    found = cluster_units(x, y, 5, random_state=9)
+    assert adjusted_rand_score(np.concatenate([groups_x, groups_y]), found["cluster"].values) == 1
+    assert found.attrs["shared"] == 5 and found.attrs["within"] > 0.7 > 0.1 > found.attrs["between"]
+    unrelated = cluster_units(x, rng.normal(size=(400, 30)), 5, random_state=9)
+    gap = unrelated.attrs["within"] - unrelated.attrs["between"]
+    assert not gap > 0.05
