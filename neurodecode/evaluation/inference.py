@@ -95,6 +95,7 @@ def group(
         "chance": base[0], "unit_of_inference": "subject", "n_subjects": len(found),
         "versions": versions(), "bootstrap_reason": None,
     }  # fmt: skip
+    attrs |= _grid(found) if by is None else {}
     boot_low, boot_high = _bootstrap(values, present, level, n_bootstrap, random_state, attrs)
     p, p_max, draws = _sign_test(effect, present, permutations, random_state)
     attrs["n_permutations"], attrs["p_min"] = draws, 1.0 / (draws + 1)
@@ -117,6 +118,12 @@ def group(
     variables.update({key: (dims, value) for key, value in per_unit.items()})
     coords.update({str(d): found[0][d].values for d in dims[1:] if d in found[0].coords})
     return xr.Dataset(variables, {**coords, "subject": names}, jsonable(attrs))
+
+
+def _grid(found: list[xr.Dataset]) -> dict[str, Any]:
+    """Affine and shape of the volume that all results lie in; nothing where they do not share one."""
+    first = {key: found[0].attrs[key] for key in ("affine", "shape") if key in found[0].attrs}
+    return first if all(one.attrs.get(key) == first[key] for one in found for key in first) else {}
 
 
 def _chance(result: xr.Dataset, variable: str) -> float:
@@ -292,4 +299,5 @@ def paired_difference(
         "n_left_out": int((~finite).sum()), "test": "corrected resampled t over folds, two-sided",
         "versions": versions(),
     }  # fmt: skip
+    attrs |= _grid([first, second]) if by is None else {}
     return xr.Dataset(variables, {**coords, "fold": first["fold"].values}, jsonable(attrs))
