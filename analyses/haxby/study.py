@@ -133,5 +133,6 @@ def report(job, results):
         answer=answer,
         figures=figures,
         data_card=results["eight categories"].attrs["data_card"],
+        sample_name="block",
         **page,
     )

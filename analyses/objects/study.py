@@ -18,10 +18,13 @@ from neurodecode.linear import Ridge
 from neurodecode.representation import Labelled, average_repeats, concat, match
 from neurodecode.sources import network, recipes
 
+from .answer import answer
+from .bands import band_figures, two_bands
+
 ALPHAS = 10.0 ** np.linspace(0, 4, 9)
 SCHEMES = {"one penalty": True, "penalty per voxel": False}
 STAGES = {"relu": "stem", "layer1": "layer1", "layer2": "layer2", "layer3": "layer3", "linear": "classes"}
-SMALL = {"permutations": 9, "permutations_shared": 2, "voxels": 20}
+SMALL = {"permutations": 9, "permutations_shared": 2, "permutations_bands": 2, "voxels": 20}
 
 
 def run(job):
@@ -66,7 +69,8 @@ def study(job, settings):
             question=f"Which of two categories did the person see, judged by what {name} predicts in each area?",
             **common,
         )
-    return tree(job, spaces, results)
+    first = {name: results[name] for name in ("alexnet", "word2vec")}  # they keep the first colours
+    return tree(job, spaces, first | two_bands(job, spaces, brain, settings) | results)
 
 
 def node(space, scheme):
@@ -105,12 +109,13 @@ def tree(job, spaces, results):
         for area in areas
         if scheme == "one penalty" or not name.startswith("resnet20")
     ]
-    for key in [key for key in results if key not in encoded]:
+    for key in [key for key, result in results.items() if result.attrs["score"] == "identification"]:
         scores = results[key]["score"]
         figures += [
             job.figure(f"identification {key}, {area}", scores.values[at])
             for at, area in enumerate(scores["roi"].values)
         ]
+    figures += [job.figure(*row) for row in band_figures(results)]
     rows = [name for name in spaces if name.startswith("resnet20")]
     table = np.array([[means[node(name, "one penalty")].sel(area=area).item() for area in areas] for name in rows])
     chance = [[np.quantile(null(encoded[node(name, "one penalty")], area), 0.95) for area in areas] for name in rows]
@@ -118,29 +123,12 @@ def tree(job, spaces, results):
     best = {area: rows[int(column.argmax())].removeprefix("resnet20 ") for area, column in zip(areas, table.T)}
     return evaluation.study_tree(
         results,
-        answer=answer(means, best, below),
+        answer=answer(means, best, below, results),
         figures=figures,
         matrix=xr.DataArray(table, coords, ("layer", "roi"), attrs={"score": "r"}),
         matrix_null95=xr.DataArray(np.array(chance), coords, ("layer", "roi")),
         sample_name=["category", "categories"],
         **tomllib.loads((job.study.folder / "study.toml").read_text(encoding="utf-8"))["page"],
-    )
-
-
-def answer(means, best, below):
-    """What was found, in words."""
-    picture, word = means["alexnet"], means["word2vec"]
-    leads = [area for area in best if picture.sel(area=area) > word.sel(area=area)]
-    peak = {area: picture.sel(area=area).item() for area in best}
-    top = max(peak, key=peak.get)
-    stages_of = {}
-    for area, stage in best.items():
-        stages_of.setdefault(stage, []).append(area)
-    listed = "; ".join(f"{stage}: {', '.join(names)}" for stage, names in stages_of.items())
-    return (
-        f"AlexNet components predict {top} best (r = {peak[top]:.2f}, held-out categories) and lead word vectors in "
-        f"{len(leads)} of {len(best)} areas. Of the stages of ResNet-20 the best one is, by area: {listed}. "
-        f"{below.sum()} of {len(below)} area means stand out from those of shuffled categories (FDR < .05)."
     )
 
 

@@ -15,7 +15,7 @@ from neurodecode import studies
 from neurodecode.sources.recipes import open_recipe
 from neurodecode.studies import find_study, run_study
 
-CHEAP = {"permutations": 9, "permutations_shared": 1}
+CHEAP = {"permutations": 9, "permutations_shared": 1, "permutations_bands": 3}
 AREAS = ["EVC", "LOC", "PFS", "OPA", "PPA", "RSC", "FFA", "OFA", "STS", "EBA"]
 SPACES = ["alexnet", "word2vec", "stem", "layer1", "layer2", "layer3", "classes"]
 
@@ -118,6 +118,35 @@ def test_categories_are_identified(tree):
         assert np.median(result["null"].values) < 0.55
     pictures, words = (tree[name]["score"].values for name in ("by alexnet", "by word2vec"))
     assert pictures[AREAS.index("EVC")] > 0.7 > words[AREAS.index("EVC")]
+
+
+@pytest.mark.slow
+def test_two_bands_add_up_and_each_has_something_of_its_own(tree):
+    both = tree["both bands"].to_dataset()
+    r2, unique, split = both["score"].values, both["unique"].values, both["product"].values
+    np.testing.assert_allclose(split.sum(0), r2, atol=1e-5)  # float32 features
+    np.testing.assert_allclose(unique.sum(0) + both["shared"].values, r2, atol=1e-10)
+    roi = both["roi"].values
+    mean = {band: {area: tree[f"only {band}"]["score"].values[roi == area].mean() for area in AREAS}
+            for band in ("alexnet", "word2vec")}  # fmt: skip
+    # Pictures say what words do not in PPA; words say what pictures do not in none by as much.
+    assert mean["alexnet"]["PPA"] > 0.1 > max(mean["word2vec"].values())
+    assert mean["word2vec"]["EVC"] < 0 < mean["alexnet"]["EVC"]
+    assert r2[roi == "PPA"].mean() > 0.3 and r2[roi == "LOC"].mean() > 0.2
+    assert np.isnan(both["ceiling"].values).all() and "no stimulus is repeated" in both.attrs["ceiling_reason"]
+
+
+@pytest.mark.slow
+def test_a_shuffled_band_adds_nothing(tree):
+    for band in ("alexnet", "word2vec"):
+        alone = tree[f"only {band}"].to_dataset()
+        null = np.stack([alone["null"].values[:, alone["roi"].values == area].mean(1) for area in AREAS], axis=1)
+        assert null.shape == (3, 10) and null.max() < 0.05
+        assert alone.attrs["exchangeability"].startswith(f"categories of {band} shuffled")
+        assert {"p", "p_fdr", "p_max"} <= set(alone.data_vars)
+    only = tree["only alexnet"].to_dataset()
+    scene = only["roi"].values == "PPA"
+    assert only["score"].values[scene].mean() > 2 * only["null"].values[:, scene].mean(1).max()
 
 
 @pytest.mark.slow
