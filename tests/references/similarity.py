@@ -296,3 +296,55 @@ def slow_maxvar(people, k, alpha):
         total += x @ np.linalg.solve(x.T @ x + a * np.eye(x.shape[1]), x.T)
     values, vectors = np.linalg.eigh(total)
     return values[::-1][:k], vectors[:, ::-1][:, :k]
+
+
+# Geometry of one representation.
+
+
+def slow_gdv(x, y):
+    """Schilling et al. 2021, eq. 1 to 3, pair by pair."""
+    x = np.asarray(x, dtype=float)
+    spread = x.std(0)
+    s = 0.5 * (x - x.mean(0)) / np.where(spread == 0, 1, spread)
+    names = sorted(set(y))
+    rows = {name: [s[i] for i in range(len(s)) if y[i] == name] for name in names}
+    within = []
+    for mine in rows.values():
+        pairs = [np.linalg.norm(a - b) for i, a in enumerate(mine) for j, b in enumerate(mine) if i < j]
+        within.append(2 / (len(mine) * (len(mine) - 1)) * sum(pairs))
+    between = []
+    for i, one in enumerate(names):
+        for two in names[i + 1 :]:
+            between.append(np.mean([np.linalg.norm(a - b) for a in rows[one] for b in rows[two]]))
+    return (np.mean(within) - np.mean(between)) / np.sqrt(x.shape[1])
+
+
+def slow_dirichlet(x, a):
+    """Sum over ordered pairs of nodes."""
+    return sum(a[i, j] * np.sum((x[i] - x[j]) ** 2) for i in range(len(x)) for j in range(len(x)))
+
+
+def slow_two_nn(x, discard):
+    """Facco et al. 2017: the line through the origin, neighbours found by sorting all distances."""
+    ratio = []
+    for i in range(len(x)):
+        far = sorted(np.linalg.norm(x[i] - x[j]) for j in range(len(x)) if j != i)
+        ratio.append(far[1] / far[0])
+    ratio = np.sort(ratio)
+    kept = int(np.floor(len(x) * (1 - discard)))
+    across = np.log(ratio[:kept])
+    up = [-np.log(1 - (i + 1) / len(x)) for i in range(kept)]
+    return np.dot(across, up) / np.dot(across, across)
+
+
+def slow_tangent_kernel(model, inputs):
+    """Gradients of one output after the other."""
+    import torch
+
+    rows = []
+    for x in inputs:
+        for out in model(x[None])[0]:
+            grads = torch.autograd.grad(out, [p for p in model.parameters() if p.requires_grad], retain_graph=True)
+            rows.append(np.concatenate([g.detach().numpy().ravel() for g in grads]))
+    rows = np.array(rows, dtype=float)
+    return rows @ rows.T

@@ -54,7 +54,7 @@ def cut(people, rows):
 
 
 def segments_named(spaces, length=5):
-    """Time-segment matching: the share of stretches that the mean of the other people tells from all other stretches."""
+    """Time-segment matching: the share of stretches that the mean of the others tells from all other stretches."""
     right = []
     for name, one in spaces.items():
         rest = np.mean([other for person, other in spaces.items() if person != name], axis=0)

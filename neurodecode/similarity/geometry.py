@@ -1,0 +1,450 @@
+"""What one representation looks like: how classes lie, how many directions it uses, what it is spread over.
+
+Functions of (samples, units), labelled or plain. Those that compare two states of one network are in ``change``, those
+of its gradients in ``tangent``; all are reached from here.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from .._names import lookup
+from ..compute.scores import is_constant
+from ..exceptions import AlignmentError, DegenerateDataError
+from ..representation import Labels, check_same_labels, check_same_samples, plain
+from .change import kernel_alignment, representation_change
+from .spaces import matrix
+from .tangent import tangent_change, tangent_kernel
+
+__all__ = [
+    "class_separability",
+    "components",
+    "dirichlet_energy",
+    "effective_rank",
+    "gdv",
+    "intrinsic_dimension",
+    "kernel_alignment",
+    "participation_ratio",
+    "representation_change",
+    "tangent_change",
+    "tangent_kernel",
+    "variance_explained",
+]
+
+
+def gdv(X: Any, labels: Any) -> xr.Dataset:
+    r"""Generalised discrimination value: how much nearer samples are to their own class than to others.
+
+        GDV = (1/sqrt(D)) [ mean_k within_k - mean_{k<l} between_kl ]
+
+    of z-scored units, s = (x - mean) / (2 sd) over all samples (a constant unit becomes 0): ``within_k`` the mean
+    Euclidean distance of two samples of class k, ``between_kl`` of one of k and one of l. Lower is better separated; 0
+    means that classes say nothing. Unchanged by shifts, by a scale for every unit, by exchanging units or repeating all
+    of them; changed by rotations.
+
+    -1 is reached by two balanced classes of one point each only. Two points with a share p in one: -1 / (2 sqrt(p (1 -
+    p))). K balanced points in general position: -sqrt(K / (2 (K - 1))). So compare layers with the same labels, not
+    label sets with each other.
+
+    Parameters
+    ----------
+    X : (samples, units). labels : (samples,) class of every sample; a labelled array is matched to X.
+
+    Returns
+    -------
+    Dataset: ``gdv``; ``gdv_class(class)``, (within_k - mean of between_kl over l) / sqrt(D), whose mean is ``gdv``;
+    ``within(class)`` and ``between(class, class_other)`` mean distances, NaN on the diagonal; ``n(class)``.
+
+    Raises
+    ------
+    AlignmentError : labels of other samples. DegenerateDataError : not finite, one class, a class of one sample.
+
+    Source: Schilling et al. 2021, Neural Networks 139, section 2; Surendra et al. 2023, eq. 1 to 4.
+
+    Examples
+    --------
+    >>> X = np.array([[0.0, 1.0], [0.0, 1.0], [2.0, 5.0], [2.0, 5.0]])
+    >>> round(float(gdv(X, ["a", "a", "b", "b"])["gdv"]), 6)
+    -1.0
+    """
+    x, which, names = _classes(X, labels, fewest=2)
+    deviation = x.std(0)
+    still = is_constant(x)
+    s = np.where(still, 0.0, 0.5 * (x - x.mean(0)) / np.where(still, 1.0, deviation))
+    k, counts = len(names), np.bincount(which)
+    order = np.argsort(which, kind="stable")
+    s, edges = s[order], np.concatenate([[0], np.cumsum(counts)])
+    mean = np.full((k, k), np.nan)
+    within = np.empty(k)
+    for a in range(k):
+        mine = s[edges[a] : edges[a + 1]]
+        for b in range(a, k):
+            total = _distance_sum(mine, s[edges[b] : edges[b + 1]])
+            if a == b:
+                within[a] = total / (counts[a] * (counts[a] - 1))
+            else:
+                mean[a, b] = mean[b, a] = total / (counts[a] * counts[b])
+    each = (within - np.nanmean(mean, axis=1)) / np.sqrt(x.shape[1])
+    return xr.Dataset(
+        {
+            "gdv": float(each.mean()),
+            "gdv_class": ("class", each),
+            "within": ("class", within),
+            "between": (("class", "class_other"), mean),
+            "n": ("class", counts),
+        },
+        {"class": names, "class_other": names},
+        {"units": x.shape[1]},
+    )
+
+
+def class_separability(X: Any, labels: Any, how: str = "fisher") -> float:
+    r"""How far classes are apart, against how far they spread.
+
+    ``"fisher"``: tr(S_b) / tr(S_w), variance of the class means around the grand mean over variance within, classes
+    counting by their size; 0 to infinity, about (K - 1) / (n - K) where the labels say nothing. ``"fisher_corrected"``:
+    the F ratio less 1, ((n - K) / (K - 1)) tr(S_b) / tr(S_w) - 1, which is about 0 there. ``"mahalanobis"``: mean over
+    pairs of classes of the squared distance of their means in units of the (Ledoit-Wolf shrunk) covariance within: what
+    a linear readout can use. All are unchanged by rotation, scale and shift.
+
+    For the accuracy of a linear readout on held-out samples use ``cross_validate(LinearClassifier(), X, labels)``.
+
+    Parameters
+    ----------
+    X : (samples, units). labels : (samples,).
+
+    Raises
+    ------
+    AlignmentError : labels of other samples. DegenerateDataError : not finite, one class, a class of one sample, no
+        spread within classes.
+
+    Source: Fisher 1936, Annals of Eugenics 7; Bishop 2006, Pattern Recognition and Machine Learning, section 4.1.6.
+
+    Examples
+    --------
+    >>> class_separability(np.array([[0.0], [2.0], [4.0], [6.0]]), ["a", "a", "b", "b"])
+    4.0
+    """
+    lookup({"fisher": 0, "fisher_corrected": 0, "mahalanobis": 0}, how, "how", callables=False)
+    x, which, names = _classes(X, labels, fewest=2)
+    n, k = len(x), len(names)
+    counts = np.bincount(which)
+    means = np.stack([x[which == at].mean(0) for at in range(k)])
+    residual = x - means[which]
+    spread = float((residual**2).sum())
+    if spread <= np.finfo(float).eps * float((x**2).sum()):
+        raise DegenerateDataError("nothing varies within the classes, so there is no spread to compare with.")
+    if how == "mahalanobis":
+        from sklearn.covariance import ledoit_wolf
+
+        covariance = ledoit_wolf(residual, assume_centered=True)[0] * n / (n - k)
+        apart = means[:, None] - means[None]
+        squared = np.einsum("abp,pq,abq->ab", apart, np.linalg.pinv(covariance, hermitian=True), apart)
+        return float(squared[np.triu_indices(k, 1)].mean())
+    ratio = float((counts[:, None] * (means - x.mean(0)) ** 2).sum()) / spread
+    return ratio if how == "fisher" else (n - k) / (k - 1) * ratio - 1
+
+
+def dirichlet_energy(X: Any, graph: Any, scale: str = "none") -> float:
+    r"""How much a representation changes along the edges of a graph.
+
+        E = sum_ij A_ij ||x_i - x_j||^2 = 2 tr(X' L X),  L the Laplacian of A
+
+    over ordered pairs of nodes. Low: neighbours in the graph are neighbours in the space. Rotation and shift change
+    nothing.
+
+    Parameters
+    ----------
+    X : (nodes, units), a mean state for every node. graph : (nodes, nodes) symmetric weights, 0 or above; a labelled
+        array (stimulus, stimulus_other) is brought to the order of X.
+    scale : ``"none"``: E. ``"variance"``: E over its mean when nodes are exchanged, 2 tr(L) v with v the summed
+        variance (n - 1) of the units: 1 if nodes are placed at random, whatever the scale of X. ``"whitened"``: E of
+        the left singular vectors of centred X, so that a single long axis cannot carry it.
+
+    Raises
+    ------
+    ValueError : a graph that is not square, not symmetric or negative. AlignmentError : other nodes.
+    DegenerateDataError : not finite, no edge; nothing varies, where a scale is wanted.
+
+    Source: Park et al. 2025, ICLR (In-context learning of representations), section 4; Chung 1997, Spectral Graph
+    Theory.
+
+    Examples
+    --------
+    >>> path = np.array([[0, 1, 0], [1, 0, 1], [0, 1, 0]])
+    >>> dirichlet_energy(np.array([[0.0], [1.0], [2.0]]), path)
+    4.0
+    """
+    lookup({"none": 0, "variance": 0, "whitened": 0}, scale, "scale", callables=False)
+    x = matrix(X, "X", part=True)
+    a = _adjacency(X, graph, len(x))
+    x = x - x.mean(0)
+    power = float((x**2).sum())
+    if scale != "none" and (len(x) < 2 or power == 0):
+        raise DegenerateDataError("every node has the same state, so there is no variance to scale by.")
+    if scale == "whitened":
+        left, s, _ = np.linalg.svd(x, full_matrices=False)
+        x = left[:, s > np.finfo(float).eps * max(x.shape) * s[0]]
+    degree = a.sum(1)
+    energy = 2 * float((degree[:, None] * x * x).sum() - (x * (a @ x)).sum())
+    if scale == "variance":
+        energy /= 2 * float(degree.sum() - np.trace(a)) * power / (len(x) - 1)
+    return max(energy, 0.0)
+
+
+def effective_rank(X: Any, how: str = "participation", center: bool = True) -> float:
+    r"""How many directions a representation (or a weight matrix) uses, as a number that need not be whole.
+
+    With the singular values s of X: ``"participation"``: (sum s^2)^2 / sum s^4. ``"entropy"``: exp of the entropy of
+    s / sum s. ``"stable"``: sum s^2 / max s^2. They differ much (for a 50 x 50 Gaussian matrix about 25, 40 and 13), so
+    say which. All lie between 1 and min(n, p); rotation, scale and (centred) shift change nothing.
+
+    Parameters
+    ----------
+    X : (samples, units). center : take the mean of every unit out first; False for weights.
+
+    Raises
+    ------
+    DegenerateDataError : not finite, or nothing varies.
+
+    Source: Roy and Vetterli 2007, EUSIPCO (entropy); Rudelson and Vershynin 2007, J. ACM 54 (stable); Gao et al. 2017,
+    bioRxiv 214262 (participation).
+
+    Examples
+    --------
+    >>> effective_rank(np.eye(4), center=False)
+    4.0
+    """
+    found = lookup(RANKS, how, "how", callables=False)
+    s = _spectrum(X, center)
+    return float(found(s / s[0]))
+
+
+RANKS = {
+    "participation": lambda s: (s**2).sum() ** 2 / (s**4).sum(),
+    "entropy": lambda s: np.exp(-(s / s.sum() * np.log(s / s.sum())).sum()),
+    "stable": lambda s: (s**2).sum() / s[0] ** 2,
+}
+
+
+def participation_ratio(X: Any) -> float:
+    r"""Participation ratio of the covariance: (tr C)^2 / tr(C^2), from 1 to the number of units.
+
+    For n samples of p isotropic units it is about p n / (n + p): with few samples it is too small, so compare spaces at
+    the same n. The same as ``effective_rank(X, "participation")``.
+
+    Parameters
+    ----------
+    X : (samples, units).
+
+    Raises
+    ------
+    DegenerateDataError : not finite, or nothing varies.
+
+    Source: Gao et al. 2017, bioRxiv 214262, eq. 5.
+
+    Examples
+    --------
+    >>> round(participation_ratio([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]]), 9)
+    2.0
+    """
+    return effective_rank(np.asarray(X) if isinstance(X, list) else X, "participation")
+
+
+def components(X: Any) -> np.ndarray:
+    """Share of the variance that every principal component explains: (min(n - 1, p),), largest first, sum 1.
+
+    Parameters
+    ----------
+    X : (samples, units).
+
+    Raises
+    ------
+    DegenerateDataError : not finite, or nothing varies.
+
+    Source: Pearson 1901, Philosophical Magazine 2.
+
+    Examples
+    --------
+    >>> components(np.array([[3.0, 0.0], [-3.0, 0.0], [0.0, 1.0], [0.0, -1.0]])).round(9).tolist()
+    [0.9, 0.1]
+    """
+    s = _spectrum(X, True)
+    return s**2 / (s**2).sum()
+
+
+def intrinsic_dimension(X: Any, discard: float = 0.1) -> float:
+    r"""Intrinsic dimension from the two nearest neighbours of every sample (two-NN).
+
+        mu_i = r_i2 / r_i1,  F(mu) = 1 - mu^-d:  d = slope through 0 of -log(1 - F) over log(mu)
+
+    with F the empirical distribution of mu over samples. Where density hardly changes over the second neighbour's
+    distance nothing else is assumed; curved spaces are fine. Dimensions above about 10 come out too small.
+
+    Parameters
+    ----------
+    X : (samples, units). discard : share of the largest mu left out of the line: far, unlike neighbours.
+
+    Returns
+    -------
+    float. For thinned samples the estimate should stay; if it grows with n, it measures noise.
+
+    Raises
+    ------
+    DegenerateDataError : not finite, fewer than 10 different samples, or equidistant ones (no ratio above 1). Samples
+        that repeat another are counted once.
+
+    Source: Facco et al. 2017, Scientific Reports 7:12140, methods.
+
+    Examples
+    --------
+    >>> line = np.random.default_rng(0).uniform(size=(2000, 1)) * [[1.0, 2.0, 3.0]]
+    >>> round(intrinsic_dimension(line))
+    1
+    """
+    if not 0 <= discard < 1:
+        raise ValueError(f"discard={discard!r}: expected a share from 0 to below 1.")
+    from sklearn.neighbors import NearestNeighbors
+
+    x = np.unique(matrix(X, "X"), axis=0)
+    if len(x) < 10:
+        raise DegenerateDataError(f"{len(x)} different samples; two-NN needs 10 at least, and hundreds to be of use.")
+    far = NearestNeighbors(n_neighbors=3).fit(x).kneighbors(x)[0]
+    ratio = np.sort(np.log(far[:, 2] / far[:, 1]))
+    n = len(ratio)
+    kept = min(max(int(np.floor(n * (1 - discard))), 2), n - 1)  # at F = 1 the logarithm is infinite
+    empirical = -np.log1p(-np.arange(1, kept + 1) / n)
+    power = float((ratio[:kept] ** 2).sum())
+    if power == 0:
+        raise DegenerateDataError("first and second neighbours are equally far everywhere (a lattice?): no dimension.")
+    return float((ratio[:kept] * empirical).sum() / power)
+
+
+def variance_explained(X: Any, features: Any, n_folds: int | None = 5) -> xr.Dataset:
+    r"""Share of a representation's variance that each feature of the stimuli explains.
+
+        VE_f = 1 - ||X - X_f||^2 / ||X - mean||^2
+
+    X_f the regression of all units on feature f (text: one column a value), on samples held out. How strongly a feature
+    is represented is not how well it can be decoded. Rotation of X changes nothing in ``total``.
+
+    Parameters
+    ----------
+    X : (samples, units). features : dict of name to (samples,) numbers or text, or (samples, columns) numbers; or one
+        DataArray (sample, unit), each unit a feature. Independent features add up; shared variance is in each.
+    n_folds : folds, cut by a hash of the stimulus label; None: fitted and scored on all samples.
+
+    Returns
+    -------
+    Dataset: ``total(feature)`` over all units; ``unit_r2(feature, unit)``, NaN for a constant unit, with the unit
+    coordinates of X.
+
+    Raises
+    ------
+    AlignmentError : features of other samples. DegenerateDataError : not finite, nothing varies, too few samples.
+
+    Source: Lampinen, Chan and Hermann 2024, Learned feature representations are biased, section 2.
+
+    Examples
+    --------
+    >>> f = np.tile([1.0, -1.0], 20)
+    >>> X = np.outer(f, [3.0, 0.0]) + np.outer(np.repeat([1.0, -1.0], 20), [0.0, 1.0])
+    >>> variance_explained(X, {"f": f}, n_folds=None)["total"].values.round(9).tolist()
+    [0.9]
+    """
+    from .spaces import group
+
+    x = matrix(X, "X")
+    if isinstance(features, xr.DataArray):
+        check_same_samples(X, features, ("X", "features"))
+        names = features["feature"].values if "feature" in features.coords else np.arange(features.sizes["unit"])
+        features = {str(name): features.values[:, at] for at, name in enumerate(names)}
+    labels = X["stimulus"].values.astype(str) if isinstance(X, xr.DataArray) else [str(at) for at in range(len(x))]
+    folds = [np.arange(len(x))] if n_folds is None else group(list(labels), n_folds)
+    still = is_constant(x)
+    total, each = [], []
+    for name, given in features.items():
+        check_same_samples(X, given, ("X", f"feature {name}"))
+        design = _design(np.asarray(plain(given)), str(name), len(x))
+        error, spread = np.zeros(x.shape[1]), np.zeros(x.shape[1])
+        for test in folds:
+            train = test if n_folds is None else np.setdiff1d(np.arange(len(x)), test)
+            middle, mean = design[train].mean(0), x[train].mean(0)
+            weights = np.linalg.lstsq(design[train] - middle, x[train] - mean, rcond=None)[0]
+            error += ((x[test] - mean - (design[test] - middle) @ weights) ** 2).sum(0)
+            spread += ((x[test] - mean) ** 2).sum(0)
+        total.append(1 - error.sum() / spread.sum())
+        each.append(np.where(still, np.nan, 1 - error / np.where(still, 1.0, spread)))
+    units = Labels.of(X, "unit").coords if isinstance(X, xr.DataArray) else {}
+    seen = ~np.asarray(units["masked"], dtype=bool) if "masked" in units else slice(None)
+    return xr.Dataset(
+        {"total": ("feature", np.array(total)), "unit_r2": (("feature", "unit"), np.array(each))},
+        {"feature": [str(name) for name in features], **{name: ("unit", one[seen]) for name, one in units.items()}},
+        {"n_folds": 0 if n_folds is None else len(folds)},
+    )
+
+
+def _design(values: np.ndarray, name: str, n: int) -> np.ndarray:
+    if len(values) != n:
+        raise AlignmentError(f"feature {name!r} has {len(values)} samples and X has {n}.")
+    if values.dtype.kind in "OUSb":
+        found = np.unique(values.astype(str))
+        values = (values.astype(str)[:, None] == found).astype(float)
+    values = (values[:, None] if values.ndim == 1 else values).astype(float)
+    if not np.isfinite(values).all():
+        raise DegenerateDataError(f"feature {name!r} holds NaN or infinity; give a value for every sample.")
+    return values
+
+
+def _classes(X: Any, labels: Any, fewest: int) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Values (n, p), class number (n,) and the names of the classes."""
+    check_same_samples(X, labels, ("X", "labels"))
+    x, given = matrix(X, "X"), np.asarray(plain(labels))
+    if given.ndim == 2 and given.shape[1] == 1:
+        given = given[:, 0]
+    if given.shape != (len(x),):
+        raise AlignmentError(f"labels have the shape {given.shape}; expected one for each of {len(x)} samples.")
+    names, which, counts = np.unique(given.astype(str), return_inverse=True, return_counts=True)
+    if len(names) < 2:
+        raise DegenerateDataError(f"all samples are of one class ({names[0]}); two are needed.")
+    if counts.min() < fewest:
+        few = ", ".join(names[counts < fewest][:5])
+        raise DegenerateDataError(f"each class needs {fewest} samples; these have fewer: {few}. Leave them out.")
+    return x, which, names.tolist()
+
+
+def _distance_sum(a: np.ndarray, b: np.ndarray) -> float:
+    """Sum of the Euclidean distances of all rows of a to all rows of b, a block at a time."""
+    from scipy.spatial.distance import cdist
+
+    size = max(1, (1 << 22) // max(1, len(b)))
+    return float(sum(cdist(a[at : at + size], b).sum() for at in range(0, len(a), size)))
+
+
+def _adjacency(X: Any, graph: Any, n: int) -> np.ndarray:
+    if isinstance(graph, xr.DataArray) and isinstance(X, xr.DataArray):
+        names = [graph[dim].values.astype(str).tolist() for dim in ("stimulus", "stimulus_other")]
+        wanted = X["stimulus"].values.astype(str).tolist()
+        check_same_labels(sorted(wanted), sorted(names[0]), "stimulus", ("X", "graph"))
+        values = graph.transpose("stimulus", "stimulus_other").values
+        graph = values[np.ix_(*[[side.index(name) for name in wanted] for side in names])]
+    a = np.asarray(plain(graph), dtype=np.float64)
+    if a.shape != (n, n):
+        raise ValueError(f"the graph has the shape {a.shape}; expected {(n, n)}, a row and a column for every node.")
+    if not np.isfinite(a).all() or (a < 0).any() or not np.allclose(a, a.T):
+        raise ValueError("the graph must be symmetric, its weights finite and 0 or above.")
+    if not a[~np.eye(n, dtype=bool)].any():
+        raise DegenerateDataError("the graph has no edge between different nodes.")
+    return a
+
+
+def _spectrum(X: Any, center: bool) -> np.ndarray:
+    """Singular values above rounding."""
+    x = matrix(X, "X", part=not center)
+    s = np.linalg.svd(x - x.mean(0) if center else x, compute_uv=False)
+    if not len(s) or s[0] == 0:
+        raise DegenerateDataError("X is 0 everywhere; it has no direction.")
+    return np.asarray(s[s > np.finfo(float).eps * max(x.shape) * s[0]])

@@ -1,0 +1,437 @@
+"""Geometry of a representation: closed forms, planted values, twins, and what must change nothing."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+from references.similarity import slow_dirichlet, slow_gdv, slow_tangent_kernel, slow_two_nn
+
+from neurodecode.exceptions import AlignmentError, DegenerateDataError
+from neurodecode.representation import as_representation
+from neurodecode.similarity import (
+    cka,
+    class_separability,
+    components,
+    dirichlet_energy,
+    effective_rank,
+    gdv,
+    geometry,
+    intrinsic_dimension,
+    kernel_alignment,
+    participation_ratio,
+    representation_change,
+    tangent_change,
+    tangent_kernel,
+    variance_explained,
+)
+
+
+def orthonormal(p, seed=0):
+    return np.linalg.qr(np.random.default_rng(seed).normal(size=(p, p)))[0]
+
+
+def blobs(n=120, p=20, k=4, apart=3.0, seed=0):
+    rng = np.random.default_rng(seed)
+    y = np.arange(n) % k
+    return apart * rng.normal(size=(k, p))[y] + rng.normal(size=(n, p)), np.array(list("abcdefgh"))[y]
+
+
+class TestGdv:
+    @pytest.mark.parametrize("share", [0.5, 0.75, 0.95])
+    def test_two_points(self, share):
+        y = np.array(["a"] * round(200 * share) + ["b"] * round(200 * (1 - share)))
+        x = np.where(y[:, None] == "a", [[1.0, 2.0, -1.0]], [[4.0, 0.0, 7.0]])
+        assert float(gdv(x, y)["gdv"]) == pytest.approx(-1 / (2 * np.sqrt(share * (1 - share))), abs=1e-9)
+
+    @pytest.mark.parametrize("k", [3, 4, 8])
+    def test_balanced_points_in_many_dimensions(self, k):
+        rng = np.random.default_rng(k)
+        x = np.repeat(rng.normal(size=(k, 20_000)), 3, axis=0)
+        found = float(gdv(x, np.repeat(np.arange(k), 3))["gdv"])
+        assert found == pytest.approx(-np.sqrt(k / (2 * (k - 1))), abs=5e-3)
+
+    def test_random_labels(self):
+        rng = np.random.default_rng(0)
+        assert abs(float(gdv(rng.normal(size=(300, 20)), rng.integers(0, 4, 300))["gdv"])) < 0.01
+
+    def test_equals_the_definition_pair_by_pair(self):
+        x, y = blobs(40, 5, 3)
+        x, y = np.c_[x, np.ones(40)][3:], y[3:]  # a constant unit, classes of unequal size
+        found = gdv(x, y)
+        assert float(found["gdv"]) == pytest.approx(slow_gdv(x, y.tolist()), abs=1e-12)
+        assert float(found["gdv_class"].mean()) == pytest.approx(float(found["gdv"]), abs=1e-12)
+        assert sorted(found["n"].values.tolist()) == [12, 12, 13]
+
+    def test_what_changes_nothing_and_what_does(self):
+        x, y = blobs()
+        value = float(gdv(x, y)["gdv"])
+        rng = np.random.default_rng(1)
+        for moved in (x * rng.uniform(1, 9, 20) + rng.normal(size=20), x[:, ::-1], np.hstack([x, x])):
+            assert float(gdv(moved, y)["gdv"]) == pytest.approx(value, abs=1e-12)
+        order = rng.permutation(len(x))
+        assert float(gdv(x[order], y[order])["gdv"]) == pytest.approx(value, abs=1e-12)
+        one_unit = rng.normal(size=x.shape)  # the class in one of twenty units, or in a mixture of all of them
+        one_unit[:, 0] += 30 * (y == "a")
+        assert float(gdv(one_unit @ orthonormal(20), y)["gdv"]) < float(gdv(one_unit, y)["gdv"]) - 0.2
+
+    def test_a_class_that_stands_apart_is_named(self):
+        x, y = blobs(apart=0.0)
+        x[y == "c"] += 3
+        found = gdv(x, y)
+        assert str(found["class"].values[found["gdv_class"].argmin()]) == "c"
+        assert found["between"].sel({"class": "a", "class_other": "c"}) > found["between"].sel(
+            {"class": "a", "class_other": "b"}
+        )
+
+    def test_bad_inputs(self):
+        x, y = blobs()
+        with pytest.raises(DegenerateDataError, match="one class"):
+            gdv(x, np.zeros(len(x)))
+        with pytest.raises(DegenerateDataError, match="needs 2 samples"):
+            gdv(x, np.r_[["z"], y[1:]])
+        with pytest.raises(AlignmentError, match="one for each"):
+            gdv(x, y[:-1])
+        broken = x.copy()
+        broken[0, 0] = np.inf
+        with pytest.raises(DegenerateDataError):
+            gdv(broken, y)
+        X = as_representation(x, stimulus=[f"s{at}" for at in range(len(x))], kind="network", sample={"kind": y})
+        assert float(gdv(X, X["kind"])["gdv"]) == float(gdv(x, y)["gdv"])
+        with pytest.raises(AlignmentError, match="another order"):
+            gdv(X, X[::-1]["kind"])
+
+
+class TestSeparability:
+    def test_labels_that_say_nothing(self):
+        rng = np.random.default_rng(0)
+        found = [
+            class_separability(rng.normal(size=(60, 10)), np.arange(60) % 3, "fisher_corrected") for _ in range(200)
+        ]
+        assert abs(np.mean(found)) < 3 * np.std(found) / np.sqrt(200)
+
+    def test_known_distance(self):
+        rng = np.random.default_rng(1)
+        y = np.arange(20_000) % 2
+        x = rng.normal(size=(20_000, 3)) @ np.diag([1.0, 2.0, 3.0]) + np.outer(y, [3.0, 0.0, 0.0])
+        assert class_separability(x, y, "mahalanobis") == pytest.approx(9, rel=0.1)
+        # between: (3/2)^2; within: 1 + 4 + 9
+        assert class_separability(x, y) == pytest.approx(2.25 / 14, rel=0.1)
+
+    @pytest.mark.parametrize("how", ["fisher", "fisher_corrected", "mahalanobis"])
+    def test_rotation_scale_and_shift(self, how):
+        x, y = blobs()
+        moved = 7 * x @ orthonormal(20) + 3
+        assert class_separability(moved, y, how) == pytest.approx(class_separability(x, y, how), rel=1e-8)
+
+    def test_bad_inputs(self):
+        x, y = blobs()
+        with pytest.raises(DegenerateDataError, match="varies within"):
+            class_separability(np.array([[0.0], [0.0], [1.0], [1.0]]), list("aabb"))
+        with pytest.raises(ValueError, match="how"):
+            class_separability(x, y, "linear discriminants")
+
+
+def grid_graph(side=4):
+    at = np.array([(i, j) for i in range(side) for j in range(side)])
+    return (np.abs(at[:, None] - at[None]).sum(-1) == 1).astype(float)
+
+
+class TestDirichlet:
+    def test_eigenvectors_of_the_grid(self):
+        a = grid_graph()
+        vectors = np.linalg.eigh(np.diag(a.sum(1)) - a)[1]
+        assert dirichlet_energy(vectors[:, 1:3], a) == pytest.approx(4 * (2 - np.sqrt(2)), abs=1e-10)
+        rng = np.random.default_rng(0)
+        drawn = rng.normal(size=(200, 16, 2))
+        drawn -= drawn.mean(1, keepdims=True)
+        found = [dirichlet_energy(one / np.linalg.norm(one, axis=0), a) for one in drawn]
+        assert min(found) > dirichlet_energy(vectors[:, 1:3], a)
+        assert np.mean(found) == pytest.approx(2 * 2 * a.sum() / 15, rel=0.05)
+
+    def test_equals_the_sum_and_the_scaled_one_is_1_on_average(self):
+        rng = np.random.default_rng(1)
+        a = rng.uniform(size=(9, 9)) * (rng.uniform(size=(9, 9)) < 0.5)
+        a += a.T
+        x = rng.normal(size=(9, 4)) * [1, 2, 3, 9] + 5
+        assert dirichlet_energy(x, a) == pytest.approx(slow_dirichlet(x, a), rel=1e-10)
+        found = [dirichlet_energy(x[rng.permutation(9)], a, "variance") for _ in range(2000)]
+        assert np.mean(found) == pytest.approx(1, abs=4 * np.std(found) / np.sqrt(2000))
+
+    def test_what_changes_nothing(self):
+        a = grid_graph()
+        x = np.random.default_rng(2).normal(size=(16, 5))
+        assert dirichlet_energy(x @ orthonormal(5) + 3, a) == pytest.approx(dirichlet_energy(x, a), rel=1e-9)
+        for scale in ("variance", "whitened"):
+            assert dirichlet_energy(9 * x, a, scale) == pytest.approx(dirichlet_energy(x, a, scale), rel=1e-9)
+        mixed = x @ np.random.default_rng(3).normal(size=(5, 5))
+        assert dirichlet_energy(mixed, a, "whitened") == pytest.approx(dirichlet_energy(x, a, "whitened"), rel=1e-8)
+
+    def test_smoothing_by_the_graph_is_seen_and_by_another_graph_is_not(self):
+        rng = np.random.default_rng(4)
+        a = grid_graph()
+        order = rng.permutation(16)
+        x = rng.normal(size=(16, 8))
+        for _ in range(10):
+            x = 0.5 * x + 0.5 * (a @ x) / a.sum(1)[:, None]
+        assert dirichlet_energy(x, a, "variance") < 0.4
+        assert dirichlet_energy(x, a[np.ix_(order, order)], "variance") > 0.7
+
+    def test_labels_and_bad_inputs(self):
+        x = np.random.default_rng(5).normal(size=(16, 3))
+        names, order = [f"n{at}" for at in range(16)], np.random.default_rng(6).permutation(16)
+        X = as_representation(x, stimulus=names, kind="network")
+        moved = [names[at] for at in order]
+        graph = xr.DataArray(
+            grid_graph()[np.ix_(order, order)], {"stimulus": moved, "stimulus_other": moved},
+            ("stimulus", "stimulus_other"),
+        )  # fmt: skip
+        assert dirichlet_energy(X, graph) == pytest.approx(dirichlet_energy(x, grid_graph()), rel=1e-12)
+        with pytest.raises(AlignmentError, match="missing"):
+            dirichlet_energy(X[:10], graph)
+        with pytest.raises(ValueError, match="symmetric"):
+            dirichlet_energy(x, np.triu(grid_graph()))
+        with pytest.raises(ValueError, match="shape"):
+            dirichlet_energy(x, grid_graph(3))
+        with pytest.raises(DegenerateDataError, match="no edge"):
+            dirichlet_energy(x, np.eye(16))
+        with pytest.raises(DegenerateDataError, match="same state"):
+            dirichlet_energy(np.ones((16, 2)), grid_graph(), "variance")
+
+
+class TestRank:
+    def test_closed_forms(self):
+        for how in ("participation", "entropy", "stable"):
+            assert effective_rank(np.eye(7), how, center=False) == pytest.approx(7)
+            assert effective_rank(np.outer(np.arange(1, 5), np.arange(3) + 1.0), how, center=False) == pytest.approx(1)
+        d = np.diag([2.0, 1.0])
+        assert effective_rank(d, "participation", center=False) == pytest.approx(25 / 17)
+        assert effective_rank(d, "stable", center=False) == pytest.approx(5 / 4)
+        p = np.array([2 / 3, 1 / 3])
+        assert effective_rank(d, "entropy", center=False) == pytest.approx(np.exp(-(p * np.log(p)).sum()))
+
+    def test_a_gaussian_matrix(self):
+        w = np.random.default_rng(0).normal(size=(50, 50))
+        assert effective_rank(w, "stable", center=False) == pytest.approx(12.9, rel=0.15)
+        assert effective_rank(w, "entropy", center=False) == pytest.approx(39.8, rel=0.05)
+        assert effective_rank(w, "participation", center=False) == pytest.approx(24.8, rel=0.05)
+
+    @pytest.mark.parametrize(("n", "p"), [(5000, 10), (100, 100)])
+    def test_isotropic_data(self, n, p):
+        x = np.random.default_rng(1).normal(size=(n, p))
+        assert participation_ratio(x) == pytest.approx(p * n / (n + p), rel=0.04)
+        np.testing.assert_allclose(participation_ratio(3 * x @ orthonormal(p) + 1), participation_ratio(x), rtol=1e-9)
+
+    def test_components(self):
+        x = np.random.default_rng(2).normal(size=(50, 6))
+        values = np.linalg.eigvalsh(np.cov(x.T))[::-1]
+        np.testing.assert_allclose(components(x), values / values.sum(), atol=1e-12)
+
+    def test_bad_inputs(self):
+        with pytest.raises(DegenerateDataError, match="constant"):
+            participation_ratio(np.ones((5, 3)))
+        with pytest.raises(ValueError, match="how"):
+            effective_rank(np.eye(3), "numerical")
+
+
+class TestTwoNN:
+    @pytest.mark.parametrize("d", [1, 2, 5])
+    @pytest.mark.parametrize("kind", ["ball", "gaussian"])
+    def test_known_dimensions(self, d, kind):
+        rng = np.random.default_rng(d)
+        x = rng.normal(size=(3000, d))
+        if kind == "ball":
+            x *= rng.uniform(size=(3000, 1)) ** (1 / d) / np.linalg.norm(x, axis=1, keepdims=True)
+        found = intrinsic_dimension(np.hstack([x, np.zeros((3000, 15))]) @ orthonormal(15 + d))
+        assert found == pytest.approx(d, rel=0.12)
+
+    def test_a_curved_surface(self):
+        rng = np.random.default_rng(0)
+        t, h = 1.5 * np.pi * (1 + 2 * rng.uniform(size=3000)), 20 * rng.uniform(size=3000)
+        assert intrinsic_dimension(np.stack([t * np.cos(t), h, t * np.sin(t)], 1)) == pytest.approx(2, rel=0.1)
+
+    def test_equals_the_paper(self):
+        x = np.random.default_rng(1).normal(size=(60, 3))
+        for discard in (0.1, 0.3):
+            assert intrinsic_dimension(x, discard) == pytest.approx(slow_two_nn(x, discard), rel=1e-10)
+        assert intrinsic_dimension(5 * x @ orthonormal(3) + 1) == pytest.approx(intrinsic_dimension(x), rel=1e-9)
+
+    def test_repeats_count_once(self):
+        x = np.random.default_rng(2).normal(size=(60, 3))
+        assert intrinsic_dimension(np.vstack([x, x])) == pytest.approx(intrinsic_dimension(x))
+
+    def test_bad_inputs(self):
+        with pytest.raises(DegenerateDataError, match="different samples"):
+            intrinsic_dimension(np.arange(6.0)[:, None])
+        with pytest.raises(DegenerateDataError, match="lattice"):
+            intrinsic_dimension(np.eye(20))
+        with pytest.raises(ValueError, match="discard"):
+            intrinsic_dimension(np.random.default_rng(0).normal(size=(30, 2)), 1.0)
+
+
+class TestVarianceExplained:
+    def planted(self, n=4000, p=20, seed=0):
+        rng = np.random.default_rng(seed)
+        one, two = rng.choice([-1.0, 1.0], size=(2, n))
+        u, v = orthonormal(p)[:2]
+        x = 3 * np.outer(one, u) + np.outer(two, v) + 0.1 * rng.normal(size=(n, p))
+        return x, {"strong": one, "weak": two, "shuffled": rng.permutation(one)}
+
+    def test_planted_shares(self):
+        x, features = self.planted()
+        found = variance_explained(x, features)["total"].values
+        whole = 10 + 0.01 * 20
+        np.testing.assert_allclose(found, [9 / whole, 1 / whole, 0], atol=0.01)
+        turned = variance_explained(x @ orthonormal(20, 5), features)["total"].values
+        np.testing.assert_allclose(turned, found, atol=1e-10)
+        named = {name: np.where(one > 0, "up", "down") for name, one in features.items()}
+        np.testing.assert_allclose(variance_explained(x, named)["total"].values, found, atol=1e-10)
+
+    def test_labels(self):
+        x, features = self.planted(60)
+        X = as_representation(x, stimulus=[f"s{at}" for at in range(60)], kind="network", unit={"layer": ["l"] * 20})
+        found = variance_explained(X, features)
+        assert found["unit_r2"].dims == ("feature", "unit") and found["layer"].values[0] == "l"
+        F = as_representation(
+            np.stack([features["strong"]], 1), stimulus=X["stimulus"].values, kind="features",
+            unit={"feature": ["strong"]},
+        )  # fmt: skip
+        assert float(variance_explained(X, F)["total"][0]) == pytest.approx(float(found["total"][0]))
+        with pytest.raises(AlignmentError, match="another order"):
+            variance_explained(X, F[::-1])
+        with pytest.raises(AlignmentError, match="samples"):
+            variance_explained(x, {"short": features["weak"][:10]})
+        with pytest.raises(DegenerateDataError, match="NaN"):
+            variance_explained(x, {"bad": np.full(60, np.nan)})
+
+
+class TestChange:
+    def test_nothing_changed(self):
+        x = np.random.default_rng(0).normal(size=(60, 8))
+        found = representation_change(x, x)
+        assert float(found["relative_norm"]) == 0 and float(found["sign_kept"]) == 1
+        assert float(found["cka"]) == pytest.approx(1) and float(found["alignment"]) == pytest.approx(1)
+        np.testing.assert_allclose(found["rotation"], 0, atol=1e-6)
+
+    def test_a_planted_rotation_of_the_main_plane(self):
+        rng = np.random.default_rng(1)
+        basis = np.linalg.qr(rng.normal(size=(200, 4)))[0]
+        basis = np.linalg.qr(basis - basis.mean(0))[0]
+        x = basis * [10, 9, 1e-3, 1e-4]
+        turn = np.eye(4)
+        c, s = np.cos(0.3), np.sin(0.3)
+        turn[np.ix_([1, 2], [1, 2])] = [[c, -s], [s, c]]
+        found = representation_change(x, x @ turn, n_components=2)
+        np.testing.assert_allclose(found["rotation"], [0, 0.3], atol=1e-6)
+        assert float(found["cka"]) == pytest.approx(1, abs=1e-9)
+        assert float(found["procrustes"]) == pytest.approx(0, abs=1e-6)
+        assert float(found["relative_norm"]) > 0.1
+
+    def test_the_mean_makes_everything_alike_unless_taken_out(self):
+        rng = np.random.default_rng(2)
+        x, y = rng.normal(size=(2, 60, 8)) + 20
+        found = representation_change(x, y)
+        assert float(found["alignment"]) > 0.99
+        assert float(found["cka"]) < 0.5
+
+    def test_bad_inputs(self):
+        x = np.random.default_rng(3).normal(size=(30, 4))
+        with pytest.raises(AlignmentError, match="units"):
+            representation_change(x, x[:, :3])
+        with pytest.raises(DegenerateDataError, match="directions"):
+            representation_change(x, x, n_components=5)
+        with pytest.raises(DegenerateDataError, match="constant"):
+            representation_change(np.ones((30, 4)), x)
+        X = as_representation(x, stimulus=[f"s{at}" for at in range(30)], kind="network")
+        assert float(representation_change(X, X[::-1], n_components=2)["relative_norm"]) == 0
+
+    def test_kernel_alignment_is_cka(self):
+        x, y = np.random.default_rng(4).normal(size=(2, 40, 6))
+        assert kernel_alignment(x @ x.T, y @ y.T) == pytest.approx(cka(x, y), abs=1e-12)
+        with pytest.raises(ValueError, match="symmetric"):
+            kernel_alignment(np.triu(np.ones((4, 4))), np.eye(4))
+        with pytest.raises(ValueError, match="square"):
+            kernel_alignment(np.ones((4, 3)), np.eye(4))
+        with pytest.raises(AlignmentError, match="same samples"):
+            kernel_alignment(np.eye(3), np.eye(4))
+        with pytest.raises(DegenerateDataError, match="centred"):
+            kernel_alignment(np.ones((4, 4)), np.eye(4))
+
+
+class Twolayer(torch.nn.Module):
+    """f - f_0 of two linear layers, so that training starts at 0 whatever the weights are."""
+
+    def __init__(self, scale, d=10, width=30):
+        super().__init__()
+        self.one, self.two = torch.nn.Linear(d, width, bias=False), torch.nn.Linear(width, d, bias=False)
+        for part in (self.one, self.two):
+            torch.nn.init.normal_(part.weight, std=scale)
+        self.register_buffer("start", (self.two.weight @ self.one.weight).detach().clone())
+
+    def forward(self, x):
+        return self.two(self.one(x)) - x @ self.start.T
+
+
+def trained(model, x, y, rate, most=4000):
+    model = copy.deepcopy(model)
+    descent = torch.optim.SGD(model.parameters(), lr=rate)
+    for _ in range(most):
+        descent.zero_grad()
+        loss = (model(x) - y).square().sum() / len(x)
+        if loss < 1e-3:
+            break
+        loss.backward()
+        descent.step()
+    assert loss < 0.01
+    return model
+
+
+class TestTangent:
+    def test_equals_gradients_one_by_one(self):
+        torch.manual_seed(0)
+        model = torch.nn.Sequential(torch.nn.Linear(4, 6), torch.nn.Tanh(), torch.nn.Linear(6, 2)).double()
+        x = torch.randn(5, 4, dtype=torch.float64)
+        known = slow_tangent_kernel(model, x)
+        np.testing.assert_allclose(tangent_kernel(model, x), known, rtol=1e-10)
+        np.testing.assert_allclose(tangent_kernel(model, x, chunk=3), known, rtol=1e-10)
+        parts = tangent_kernel(model, x, ["0."]) + tangent_kernel(model, x, ["2."])
+        np.testing.assert_allclose(parts, known, rtol=1e-10)
+        with pytest.raises(ValueError, match="no parameter starts with 'rnn'"):
+            tangent_kernel(model, x, ["rnn"])
+
+    def test_a_linear_readout_is_lazy_whatever_the_training(self):
+        torch.manual_seed(1)
+        features = torch.randn(4, 12)
+        before, after = torch.nn.Linear(12, 3), torch.nn.Linear(12, 3)
+        x = torch.tanh(torch.randn(20, 4) @ features)
+        found = tangent_change(before, after, x)
+        assert float(found["alignment"]) == pytest.approx(1, abs=1e-6)
+        assert float(found["weight_change"]) > 1
+
+    def test_small_weights_are_rich_and_large_ones_lazy(self):
+        torch.manual_seed(2)
+        x = torch.randn(40, 10)
+        u, v = torch.randn(2, 10)
+        y = torch.outer(x @ u, v) / 10
+        said = {}
+        for scale, rate in ((0.01, 0.02), (1.0, 0.002)):
+            start = Twolayer(scale)
+            said[scale] = tangent_change(start, trained(start, x, y, rate), x)
+        assert float(said[0.01]["alignment"]) < 0.9
+        assert float(said[0.01]["relative_weight_change"]) > 1
+        assert float(said[1.0]["alignment"]) > 0.99
+        assert float(said[1.0]["relative_weight_change"]) < 0.1
+
+    def test_states_of_other_networks_are_refused(self):
+        with pytest.raises(AlignmentError, match="parameters differ"):
+            tangent_change(torch.nn.Linear(3, 1), torch.nn.Linear(3, 2), torch.eye(3))
+
+
+def test_all_of_it_is_reached_from_one_place():
+    from neurodecode import similarity
+
+    for name in geometry.__all__:
+        assert getattr(similarity, name) is getattr(geometry, name)
