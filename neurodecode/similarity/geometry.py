@@ -12,6 +12,7 @@ import numpy as np
 import xarray as xr
 
 from .._names import lookup
+from ..compute.nulls import p_value, permutation_orders
 from ..compute.scores import is_constant
 from ..exceptions import AlignmentError, DegenerateDataError
 from ..representation import Labels, check_same_labels, check_same_samples, plain
@@ -35,7 +36,7 @@ __all__ = [
 ]
 
 
-def gdv(X: Any, labels: Any) -> xr.Dataset:
+def gdv(X: Any, labels: Any, *, permutations: int = 0, blocks: Any = None, random_state: Any = None) -> xr.Dataset:
     r"""Generalised discrimination value: how much nearer samples are to their own class than to others.
 
         GDV = (1/sqrt(D)) [ mean_k within_k - mean_{k<l} between_kl ]
@@ -51,12 +52,17 @@ def gdv(X: Any, labels: Any) -> xr.Dataset:
 
     Parameters
     ----------
-    X : (samples, units). labels : (samples,) class of every sample; a labelled array is matched to X.
+    X : (samples, units). labels : (samples,) class of every sample, in the order of X.
+    permutations : how often labels are exchanged, for the value that they reach by chance; n^2 distances are then held.
+    blocks : (samples,) group of every sample, such as its story or run; labels are exchanged within groups only.
+    random_state : seed of the exchanges.
 
     Returns
     -------
     Dataset: ``gdv``; ``gdv_class(class)``, (within_k - mean of between_kl over l) / sqrt(D), whose mean is ``gdv``;
     ``within(class)`` and ``between(class, class_other)`` mean distances, NaN on the diagonal; ``n(class)``.
+    With ``permutations``: ``null(permutation)``, ``null_class(permutation, class)``, and ``p``, ``p_class(class)``, the
+    share of permutations (and of what was observed) as low as observed.
 
     Raises
     ------
@@ -71,34 +77,68 @@ def gdv(X: Any, labels: Any) -> xr.Dataset:
     -1.0
     """
     x, which, names = _classes(X, labels, fewest=2)
-    deviation = x.std(0)
     still = is_constant(x)
-    s = np.where(still, 0.0, 0.5 * (x - x.mean(0)) / np.where(still, 1.0, deviation))
-    k, counts = len(names), np.bincount(which)
-    order = np.argsort(which, kind="stable")
-    s, edges = s[order], np.concatenate([[0], np.cumsum(counts)])
-    mean = np.full((k, k), np.nan)
-    within = np.empty(k)
-    for a in range(k):
-        mine = s[edges[a] : edges[a + 1]]
-        for b in range(a, k):
-            total = _distance_sum(mine, s[edges[b] : edges[b + 1]])
-            if a == b:
-                within[a] = total / (counts[a] * (counts[a] - 1))
-            else:
-                mean[a, b] = mean[b, a] = total / (counts[a] * counts[b])
-    each = (within - np.nanmean(mean, axis=1)) / np.sqrt(x.shape[1])
-    return xr.Dataset(
+    s = np.where(still, 0.0, 0.5 * (x - x.mean(0)) / np.where(still, 1.0, x.std(0)))
+    k, counts, root = len(names), np.bincount(which), np.sqrt(x.shape[1])
+    if permutations:
+        from scipy.spatial.distance import cdist
+
+        far = cdist(s, s)
+        sums = _sums(far, which, k)
+    else:
+        sums = _class_sums(s, which, k)
+    within, between = _means(sums, counts)
+    each = _per_class(within, between) / root
+    found = xr.Dataset(
         {
             "gdv": float(each.mean()),
             "gdv_class": ("class", each),
             "within": ("class", within),
-            "between": (("class", "class_other"), mean),
+            "between": (("class", "class_other"), between),
             "n": ("class", counts),
         },
         {"class": names, "class_other": names},
-        {"units": x.shape[1]},
+        {"units": x.shape[1], "permutations": int(permutations)},
     )
+    if permutations:
+        orders = permutation_orders(
+            len(x), permutations, None if blocks is None else np.asarray(plain(blocks)), random_state=random_state
+        )
+        null = np.stack([_per_class(*_means(_sums(far, which[order], k), counts)) for order in orders]) / root
+        found["null"] = ("permutation", null.mean(1))
+        found["null_class"] = (("permutation", "class"), null)
+        found["p"] = float(p_value(np.asarray(-each.mean()), -null.mean(1)))
+        found["p_class"] = ("class", p_value(-each, -null))
+    return found
+
+
+def _sums(far: np.ndarray, which: np.ndarray, k: int) -> np.ndarray:
+    """Sums of distances (k, k) over all ordered pairs of classes, from all distances."""
+    one = np.zeros((len(which), k))
+    one[np.arange(len(which)), which] = 1.0
+    return np.asarray(one.T @ (far @ one))
+
+
+def _class_sums(s: np.ndarray, which: np.ndarray, k: int) -> np.ndarray:
+    """The same without holding all distances."""
+    parts = [s[which == at] for at in range(k)]
+    sums = np.empty((k, k))
+    for a in range(k):
+        for b in range(a, k):
+            sums[a, b] = sums[b, a] = _distance_sum(parts[a], parts[b])
+    return sums
+
+
+def _means(sums: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean distance within every class (k,) and between every two (k, k), NaN on the diagonal."""
+    within = np.diag(sums) / (counts * (counts - 1))
+    between = sums / np.outer(counts, counts)
+    np.fill_diagonal(between, np.nan)
+    return within, between
+
+
+def _per_class(within: np.ndarray, between: np.ndarray) -> np.ndarray:
+    return np.asarray(within - np.nanmean(between, axis=1))
 
 
 def class_separability(X: Any, labels: Any, how: str = "fisher") -> float:

@@ -78,6 +78,17 @@ class TestGdv:
         one_unit[:, 0] += 30 * (y == "a")
         assert float(gdv(one_unit @ orthonormal(20), y)["gdv"]) < float(gdv(one_unit, y)["gdv"]) - 0.2
 
+    def test_permuted_labels(self):
+        x, y = blobs()
+        found = gdv(x, y, permutations=99, random_state=3)
+        xr.testing.assert_allclose(found[["gdv", "gdv_class", "between"]], gdv(x, y)[["gdv", "gdv_class", "between"]])
+        assert float(found["p"]) == 0.01 and float(found["p_class"].max()) == 0.01
+        assert abs(float(found["null"].mean())) < 0.01
+        order = np.random.default_rng(3).permutation(len(x))
+        assert float(gdv(x, y[order], permutations=99, random_state=4)["p"]) > 0.05
+        # a class that is the same as its block cannot be told from it
+        assert float(gdv(x, y, permutations=19, blocks=y, random_state=5)["p"]) == 1.0
+
     def test_a_class_that_stands_apart_is_named(self):
         x, y = blobs(apart=0.0)
         x[y == "c"] += 3
