@@ -1,0 +1,118 @@
+"""The loop that fits modules: reading ahead, rates, the epoch that is kept, errors that name their cure."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from neurodecode.compute.random import torch_generator
+from neurodecode.compute.training import Training, ahead, fit_loop
+from neurodecode.exceptions import DegenerateDataError
+
+
+def problem(seed=0, n=80):
+    generator = torch_generator(seed)
+    x = torch.randn(n, 3, generator=generator)
+    return x, x @ torch.tensor([[1.0], [-2.0], [0.5]])
+
+
+def fitted(x, y, settings, max_epochs=20, validate=None, seed=1):
+    torch.manual_seed(0)
+    module = nn.Linear(3, 1)
+
+    def batches(generator):
+        order = torch.randperm(len(x), generator=generator)
+        yield from order.split(settings.batch_size)
+
+    history = fit_loop(
+        module, lambda rows: (module(x[rows]) - y[rows]).square().mean(), batches, -(-len(x) // settings.batch_size),
+        settings=settings, max_epochs=max_epochs, generator=torch_generator(seed),
+        validate=None if validate is None else lambda: validate(module),
+    )  # fmt: skip
+    return module, history
+
+
+def test_a_line_is_found_and_noise_is_not():
+    x, y = problem()
+    settings = Training(learning_rate=0.1, batch_size=20)
+    module, history = fitted(x, y, settings)
+    np.testing.assert_allclose(module.weight.detach(), [[1.0, -2.0, 0.5]], atol=0.05)
+    assert history.loss[-1] < 0.01 < history.loss[0] and history.best_epoch == 19
+    other, _ = fitted(x, torch.randn(80, 1, generator=torch_generator(5)), settings)
+    assert other.weight.detach().abs().max() < 0.6
+
+
+def test_the_best_epoch_is_kept_and_patience_ends_it():
+    x, y = problem()
+    scores = iter([0.1, 0.5, 0.4, 0.3, 0.2, 0.9])
+    seen = []
+
+    def validate(module):
+        seen.append(module.weight.detach().clone())
+        return next(scores)
+
+    module, history = fitted(x, y, Training(learning_rate=0.05, patience=3), validate=validate)
+    assert history.best_epoch == 1 and history.validation == [0.1, 0.5, 0.4, 0.3, 0.2]
+    torch.testing.assert_close(module.weight.detach(), seen[1])
+    assert not torch.equal(module.weight.detach(), seen[-1])
+
+
+def test_rates_follow_their_schedule():
+    cosine = Training(learning_rate=2.0)
+    assert [round(cosine.rate(done, 0), 6) for done in (0.0, 0.5, 1.0)] == [2.0, 1.0, 0.0]
+    steps = Training(learning_rate=2.0, schedule=(3, 0.5))
+    assert [steps.rate(0.0, epoch) for epoch in (0, 2, 3, 6)] == [2.0, 2.0, 1.0, 0.5]
+    assert Training(learning_rate=2.0, schedule="constant").rate(0.9, 9) == 2.0
+
+
+def test_a_loss_that_diverges_says_what_to_do():
+    x, y = problem()
+    with pytest.raises(DegenerateDataError, match="lower learning_rate"):
+        fitted(x * 1e30, y, Training(learning_rate=1e30, clip=None))
+
+
+def test_reading_ahead_keeps_order_and_passes_errors_on():
+    assert [item for item, _ in ahead(range(50))] == list(range(50))
+
+    def broken():
+        yield 1
+        raise OSError("the disk is gone")
+
+    walk = ahead(broken())
+    assert next(walk)[0] == 1
+    with pytest.raises(OSError, match="the disk is gone"):
+        next(walk)
+
+
+def test_leaving_early_stops_the_thread():
+    before = threading.active_count()
+    made = []
+
+    def endless():
+        while True:
+            made.append(1)
+            yield len(made)
+
+    walk = ahead(endless(), depth=2)
+    next(walk)
+    walk.close()
+    assert threading.active_count() == before
+    count = len(made)
+    time.sleep(0.05)
+    assert len(made) == count <= 5
+
+
+def test_waiting_is_counted():
+    def slow():
+        for number in range(3):
+            time.sleep(0.02)
+            yield number
+
+    waited = [seconds for _, seconds in ahead(slow())]
+    assert all(math.isfinite(one) and one >= 0 for one in waited) and sum(waited) > 0
