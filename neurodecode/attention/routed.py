@@ -113,12 +113,12 @@ class RoutedEncoder(_TokenEncoder):
         by: str | Sequence[str] | Mapping[str, Any] | None = "roi",
         width: int = 32,
         n_heads: int = 1,
+        max_epochs: int = 30,
+        random_state: Any = None,
         *,
         routing: Routing | None = None,
         within: str | None = None,
-        max_epochs: int = 30,
         training: Training | None = None,
-        random_state: Any = None,
     ) -> None:
         self.by = by
         self.width = width

@@ -24,11 +24,11 @@ class _StaticEncoder(_TokenEncoder):
     def __init__(
         self,
         by: str | Sequence[str] | Mapping[str, Any] | None = "roi",
+        max_epochs: int = 30,
+        random_state: Any = None,
         *,
         within: str | None = None,
-        max_epochs: int = 30,
         training: Training | None = None,
-        random_state: Any = None,
     ) -> None:
         self.by = by
         self.within = within
@@ -148,11 +148,11 @@ class FactorizedEncoder(_StaticEncoder):
         self,
         rank: int = 8,
         by: str | Sequence[str] | Mapping[str, Any] | None = "roi",
+        max_epochs: int = 30,
+        random_state: Any = None,
         *,
         within: str | None = None,
-        max_epochs: int = 30,
         training: Training | None = None,
-        random_state: Any = None,
     ) -> None:
         super().__init__(
             by,

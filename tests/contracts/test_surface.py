@@ -37,7 +37,17 @@ SURFACE = {
         "client store",
     },
     "reporting": {"page": "result path"},
-    "similarity": {"compare": "X Y how permutations random_state"},
+    "similarity": {
+        "as_rdm": "values stimulus subject",
+        "rdm": "X metric by noise",
+        "compare": "X Y how permutations random_state",
+        "noise_ceiling": "rdms how",
+        "compare_models": "models rdms how bootstrap n_bootstrap random_state",
+    },
+    "attention": {
+        "RoutedEncoder": "by width n_heads max_epochs random_state",
+        "SpatialFeatureEncoder": "by max_epochs random_state",
+    },
 }
 KEYWORD_ONLY = {
     (
