@@ -11,6 +11,7 @@ __getattr__, __dir__, __all__ = _lazy(
         "Score": "scores",
         "retrieval": "scores",
         "evaluate": "scores",
+        "gains": "advantage",
         "cross_validate": "crossval",
         "repeat_ceiling": "ceilings",
         "repeat_variances": "ceilings",

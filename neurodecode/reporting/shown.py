@@ -18,7 +18,18 @@ from .summary import Contents
 from .wording import headed
 
 # attrs["shows"] -> module of this room : function of (name, node) that gives pictures or ready HTML.
-SHOWS: dict[str, str] = {}
+SHOWS: dict[str, str] = {
+    "topography": "gallery:scalp_pictures",
+    "attention": "attended:attention_pictures",
+    "fields": "attended:field_pictures",
+    "gain": "attended:gain_pictures",
+    "rdm": "dissimilarities:rdm_pictures",
+    "embedding": "embeddings:embedding_pictures",
+    "models": "comparisons:models_pictures",
+    "grid": "alignments:grid_pictures",
+    "matching": "alignments:matching_pictures",
+    "matchings": "alignments:matchings_pictures",
+}
 Drawer = Callable[[str, xr.Dataset], "list[Picture | Html]"]
 
 
@@ -39,9 +50,15 @@ def drawer(kind: str) -> Drawer:
 def shown_section(contents: Contents, variants: int) -> tuple[str, str, Html] | None:
     """Everything that is neither a score nor a comparison of scores, in the order of the study."""
     parts: list[Any] = []
+    first = next((name for name in contents.attrs.get("main") or [] if name in contents.shown), None)
     for name, one in contents.shown.items():
-        parts.append(el("h3", str(one.attrs.get("title") or headed(name.replace("_", " ")))))
-        for drawn in drawer(str(one.attrs["shows"]))(name, one):
+        found = drawer(str(one.attrs["shows"]))(name, one)
+        if name == first:  # its first picture stands at the top of the page
+            leading = next((at for at, drawn in enumerate(found) if isinstance(drawn, Picture)), len(found))
+            found = found[:leading] + found[leading + 1 :]
+        if found:
+            parts.append(el("h3", str(one.attrs.get("title") or headed(name.replace("_", " ")))))
+        for drawn in found:
             wide = bool(one.attrs.get("wide"))
             parts.append(figure(drawn, variants, wide=wide) if isinstance(drawn, Picture) else drawn)
     return ("pictures", "Pictures", join(parts)) if parts else None
