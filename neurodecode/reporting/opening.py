@@ -11,6 +11,7 @@ import xarray as xr
 from .gallery import areas_picture, found_picture, matrix_picture, sampled, short, time_picture
 from .markup import Html, el, inline, join
 from .pictures import Picture
+from .shown import drawer
 from .summary import Area, Contents, areas, chance_of, score_name, subjects_of, times_of, unit_words
 from .tables import figures_of, highest_over_time
 from .wording import UNITS, count, headed, number, p_short, p_text, score_label
@@ -44,7 +45,13 @@ def in_time(contents: Contents) -> dict[str, xr.Dataset]:
 
 
 def main_picture(contents: Contents) -> Picture | None:
-    """The picture that answers the question."""
+    """The picture that answers the question: what the study calls main, or else the first scores."""
+    for name in contents.attrs.get("main") or []:
+        if name in contents.shown:
+            one = contents.shown[name]
+            drawn = [part for part in drawer(str(one.attrs["shows"]))(name, one) if isinstance(part, Picture)]
+            if drawn:
+                return drawn[0]
     groups = groups_of(contents)
     if groups:
         return areas_picture(groups[0], list(contents.nodes), contents.attrs)

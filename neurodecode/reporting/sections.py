@@ -300,7 +300,8 @@ def _has_place(one: xr.Dataset) -> bool:
 def comparisons_section(contents: Contents, result: Any, variants: int) -> Section | None:
     """Layer by area, what was taken for what, across times, found against planted and published."""
     parts: list[Any] = []
-    if "matrix" in contents.root.data_vars and contents.nodes:
+    led = any(name in contents.shown for name in contents.attrs.get("main") or [])
+    if "matrix" in contents.root.data_vars and (contents.nodes or led):
         parts.append(el("h3", "Layer by area"))
         n_areas = contents.root.sizes.get("roi", 0)
         parts.append(figure(matrix_picture(result), variants, wide=n_areas > 8))
