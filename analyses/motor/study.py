@@ -88,6 +88,7 @@ def report(job, results, scalp):
         results, question=job.study.question, answer=answer, figures=figures, method=METHOD, references=REFERENCES,
         notes=notes, data_card=main.attrs["data_card"],
     )  # fmt: skip
+    tree.attrs["main"] = ["hands or feet"]
     for name, found in scalp.items():
-        tree[name] = xr.DataTree(found.assign_attrs(kind="eeg", topography="pattern"))
+        tree[name] = xr.DataTree(found.assign_attrs(kind="eeg", shows="topography", topography="pattern"))
     return tree

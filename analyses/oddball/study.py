@@ -51,10 +51,10 @@ def run(job):
     rare = y.values == "X"
     difference = X[rare].mean("sample").values - X[~rare].mean("sample").values
     coords = {name: ("unit", X[name].values) for name in ("channel", "x", "y", "z")} | {"time": X["time"]}
-    scalp = xr.Dataset({"difference": (("unit", "time"), difference, {"units": "V"})}, coords)
-    return report(
-        job, results, scalp.assign_attrs(kind="eeg", topography="difference"), np.array(list(shuffled.values()))
-    )
+    said = {"kind": "eeg", "shows": "topography", "title": "On the scalp"}
+    name = {"units": "V", "long_name": "mean of the rare letters less that of the frequent ones"}
+    scalp = xr.Dataset({"difference": (("unit", "time"), difference, name)}, coords, said)
+    return report(job, results, scalp, np.array(list(shuffled.values())))
 
 
 def report(job, results, scalp, shuffled):

@@ -75,8 +75,10 @@ def topographies(X):
     difference = X[target].mean("sample").values - X[~target].mean("sample").values
     found = Xdawn(n_components=1, shrinkage="auto").fit(X, X["category"]).to_dataset()
     found = found.isel(component=found["component_of"].values == "target")
-    found["difference"] = (("unit", "time"), difference, {"units": "V"})
-    return found.assign_coords(time=X["time"]).assign_attrs(kind="eeg", topography="pattern")
+    name = "mean of the flashes that hold the attended letter, less that of the others"
+    found["difference"] = (("unit", "time"), difference, {"units": "V", "long_name": name})
+    said = {"kind": "eeg", "shows": "topography", "topography": "pattern", "title": "On the scalp"}
+    return found.assign_coords(time=X["time"]).assign_attrs(said)
 
 
 def spell(X, rows, folds):
@@ -126,5 +128,6 @@ def report(job, results, scalp, spelled, X):
         results, question=job.study.question, answer=answer, figures=figures, method=METHOD, references=REFERENCES,
         notes=notes, data_card=results["one letter out"].attrs["data_card"],
     )  # fmt: skip
+    tree.attrs["main"] = ["one letter out", "two letters out"]
     tree["topographies"] = xr.DataTree(scalp)
     return tree

@@ -10,13 +10,14 @@ import numpy as np
 import xarray as xr
 
 from . import brains, plots
+from . import topographies as scalp
 from .matrices import FEW, matrix_of
 from .pictures import Picture
 from .plots import GAP, LANE
 from .summary import chance_of, sample_words, score_name, times_of, unit_words
 from .tables import figures as figures_table
 from .tables import highest_over_time
-from .wording import SCORES, count, listed, number, quantity, score_label
+from .wording import SCORES, count, headed, listed, number, quantity, score_label
 
 Nodes = Mapping[str, xr.Dataset]
 WIDE = 7.5
@@ -234,3 +235,35 @@ def map_picture(name: str, one: xr.Dataset, variable: str = "score") -> Picture:
         f"{unit_words(one)[0]} furthest from chance, those over the threshold first. Left is left.{faded}"
     )
     return Picture(partial(brains.glass, one, variable), alt, caption, (9.0, 3.4), (PHONE, 4.4))
+
+
+def scalp_picture(name: str, one: xr.Dataset, variable: str) -> Picture:
+    """Where on the scalp: one head for each component or time."""
+    maps, titles, label, centre = scalp.shown_maps(one, variable)
+    channels = np.asarray(one["channel"].values).astype(str)
+    peaks = [
+        f"{title or 'largest'} at {channels[at]}"
+        for title, values in zip(titles, maps)
+        for at in [int(np.nanargmax(np.abs(values - centre)))]
+    ]
+    alt = f"Scalp maps of {label}, {count(len(channels), 'channel', 'channels')}; furthest from {centre:.3g}: "
+    alt += f"{listed(peaks, 8)}."
+    said = one[variable].attrs.get("long_name") or {
+        "pattern": "where each component is seen (patterns, not filters); its sign and size say nothing",
+        "filter": "how each component weighs the channels, which is no map of its source",
+        "score": f"{label} of every channel alone",
+    }.get(variable, f"{variable.replace('_', ' ')} of the channels")
+    said = f"{name}: {said}" if name else headed(str(said))
+    caption = f"{said}. Seen from above, nose up, left is left; dots are electrodes, smooth between them."
+    columns, rows = scalp.grid(len(maps), compact=False)
+    across, down = scalp.grid(len(maps), compact=True)
+    wide = (max(3.4, min(9.0, 0.6 + 2.0 * columns)), 0.75 + 2.0 * rows)
+    narrow = (PHONE, 0.8 + PHONE / across * 1.05 * down)
+    return Picture(partial(scalp.topographies, one, variable), alt, caption, wide, narrow)
+
+
+def scalp_pictures(name: str, one: xr.Dataset) -> list[Picture]:
+    """Every pattern and difference of a node that holds scalp maps, the main one first."""
+    main = scalp.main_variable(one)
+    drawn = [main, *(kind for kind in ("pattern", "difference") if kind in one.data_vars and kind != main)]
+    return [scalp_picture("", one, kind) for kind in drawn if scalp.has_topography(one, kind)]

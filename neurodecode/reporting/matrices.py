@@ -202,7 +202,8 @@ def confusion(result: xr.Dataset, ax: Any = None, *, theme: Any = "light", compa
         ax.text(column, row, f"{values[row, column]:.0f}", **words)
     step = int(np.ceil(n / 24))
     small = {"parse_math": False, "fontsize": 8 if compact or n > 14 else 9}
-    ax.set_xticks(range(0, n, step), answer[::step], rotation=45, ha="right", rotation_mode="anchor", **small)
+    room = max(4 * n, 16) if compact else max(6 * n, 18)
+    ax.set_xticks(range(0, n, step), answer[::step], **turned(answer[::step], room), **small)
     ax.set_yticks(range(0, n, step), truth[::step], **small)
     ax.set_xlabel("answer of the decoder")
     ax.set_ylabel("what was there")

@@ -20,6 +20,7 @@ from .gallery import (
     matrix_picture,
     null_p_picture,
     null_picture,
+    scalp_picture,
     time_picture,
 )
 from .markup import Cell, Html, el, join, markdown, table
@@ -28,6 +29,7 @@ from .opening import groups_of, in_time, leading_attrs
 from .pictures import figure
 from .summary import Contents, geometry, score_name, times_of, unit_words
 from .tables import PER_UNIT, by_area, figures_of, highest_over_time
+from .topographies import has_topography
 from .wording import count, headed, listed, number, p_short, quantity, score_label
 
 MOST_PICTURES = 6
@@ -265,7 +267,7 @@ def _distributions(contents: Contents, variants: int) -> list[Html]:
 
 
 def maps_section(contents: Contents, variants: int) -> Section | None:
-    """Where in the brain, for every result with a place for its units."""
+    """Where in the brain or on the scalp, for every result with a place for its units."""
     shown = [
         (name, one)
         for name, one in contents.nodes.items()
@@ -277,7 +279,10 @@ def maps_section(contents: Contents, variants: int) -> Section | None:
     drawn += [(name, one, variable) for name, one in shown for variable in _further(one)]
     parts: list[Any] = []
     for name, one, variable in drawn[:MOST_PICTURES]:
-        parts.append(figure(map_picture(name, one, variable), variants, wide=not brains.is_slice(one)))
+        if has_topography(one, variable):
+            parts.append(figure(scalp_picture(name, one, variable), variants))
+        else:
+            parts.append(figure(map_picture(name, one, variable), variants, wide=not brains.is_slice(one)))
     if len(drawn) > MOST_PICTURES:
         rest = listed([f"{name}, {variable.replace('_', ' ')}" for name, _, variable in drawn[MOST_PICTURES:]], 40)
         parts.append(el("p", f"Not drawn here: {rest}.", class_="small muted"))

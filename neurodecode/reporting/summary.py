@@ -284,6 +284,8 @@ def unit_words(result: xr.Dataset) -> tuple[str, str]:
     target = (result.attrs.get("data") or {}).get("Y") or {}
     if "vertex" in result.coords:
         return "vertex", "vertices"
+    if "channel" in result.coords and result["channel"].dims == ("unit",):
+        return UNITS["eeg"]
     return UNITS.get(str(target.get("kind") or result.attrs.get("kind")), ("unit", "units"))
 
 

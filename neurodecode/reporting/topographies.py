@@ -14,11 +14,12 @@ from .._optional import require
 from ..exceptions import AlignmentError
 from .style import Theme, colour_bar, diverging, new_axes, styled
 from .summary import chance_of, score_name
-from .wording import count, score_label
+from .wording import BOUNDS, count, score_label
 
 MOST = 6
 FEWEST = 4
 RADIUS = 0.095
+RIM = 100.0  # degrees from the top of the head to the outline of the map, more where electrodes lie lower
 MICRO = {"V": ("µV", 1e6), "T": ("fT", 1e15), "T/m": ("fT/cm", 1e13)}
 
 
@@ -90,12 +91,10 @@ def topographies(
             "a scalp map needs channel and x, y, z (metres) on unit, for at least four channels "
             "(sources.eeg.epochs gives them where the recording has a montage)."
         )
-    chosen, titles = _maps(result, name, at)
-    label, centre, chosen = _scale(result, name, chosen)
+    chosen, titles, label, centre = shown_maps(result, name, at)
     placed = np.isfinite(_xyz(result)).all(axis=1)
     largest = float(np.nanmax(np.abs(chosen[:, placed] - centre), initial=0)) or 1.0
-    columns = min(len(chosen), 2 if compact else MOST)
-    rows = -(-len(chosen) // columns)
+    columns, rows = grid(len(chosen), compact)
     if ax is None:
         ax = new_axes(min(7.5, 1.0 + 1.9 * columns), 0.7 + 2.0 * rows, theme)
     ax.set_axis_off()
@@ -108,8 +107,13 @@ def topographies(
     first = ax.child_axes[0]
     look = {"fontsize": 8.5, "color": theme.muted, "clip_on": False}
     for side, x in (("L", 0.02), ("R", 0.98)):
-        first.text(x, 0.5, side, transform=first.transAxes, ha="center", va="center", **look)
-    colour_bar(ax, image, label, theme, compact=True)
+        first.text(x, 0.12, side, transform=first.transAxes, ha="center", va="center", **look)
+    bar = colour_bar(ax, image, label, theme, compact=True)
+    bar.locator = require("matplotlib.ticker", purpose="drawing scalp maps").MaxNLocator(4, symmetric=name != "score")
+    bar.update_ticks()
+    if name == "score":
+        least, most = BOUNDS.get(score_name(result), image.get_clim())
+        bar.ax.set_xlim(max(image.get_clim()[0], least), min(image.get_clim()[1], most))
     unseen = int((~placed).sum())
     if unseen:
         said = f"{count(unseen, 'channel', 'channels')} without a place left out"
@@ -117,8 +121,32 @@ def topographies(
     return ax
 
 
+def shown_maps(result: xr.Dataset, name: str, at: Any = None) -> tuple[np.ndarray, list[str], str, float]:
+    """What ``topographies`` draws: values (maps, units), a title for each, what the colours mean, and their middle."""
+    chosen, titles = _maps(result, name, at)
+    label, centre, chosen = _scale(result, name, chosen)
+    return chosen, titles, label, centre
+
+
+def grid(maps: int, compact: bool) -> tuple[int, int]:
+    """Columns and rows of that many maps."""
+    columns = min(maps, 2 if compact else MOST)
+    return columns, -(-maps // columns)
+
+
 def _xyz(result: xr.Dataset) -> np.ndarray:
     return np.stack([np.asarray(result[axis].values, dtype=float) for axis in "xyz"], axis=1)
+
+
+def _flat(xyz: np.ndarray) -> np.ndarray:
+    """Places (units, 2) on the map: as far from its middle as a place is from the top of the sphere that fits best."""
+    found = np.linalg.lstsq(np.column_stack([2 * xyz, np.ones(len(xyz))]), (xyz**2).sum(axis=1), rcond=None)[0]
+    radius = float(np.sqrt(max(found[3] + found[:3] @ found[:3], 0)))
+    away = xyz - (found[:3] if 0.06 < radius < 0.13 else 0)
+    angle = np.degrees(np.arccos(np.clip(away[:, 2] / np.linalg.norm(away, axis=1), -1, 1)))
+    round_ = np.arctan2(away[:, 1], away[:, 0])
+    far = RADIUS * angle / max(RIM, 1.03 * float(angle.max()))
+    return np.column_stack([far * np.cos(round_), far * np.sin(round_)])
 
 
 def _maps(result: xr.Dataset, name: str, at: Any) -> tuple[np.ndarray, list[str]]:
@@ -130,7 +158,7 @@ def _maps(result: xr.Dataset, name: str, at: Any) -> tuple[np.ndarray, list[str]
         table = values.transpose("component", "unit").values.astype(float)
         which = list(range(min(len(table), MOST))) if at is None else [int(one) for one in np.atleast_1d(at)]
         of = result["component_of"].values if "component_of" in result.coords else np.full(len(table), "")
-        return table[which], [f"{one + 1}: {of[one]}".rstrip(": ") for one in which]
+        return table[which], [str(of[0]) if len(table) == 1 else f"{one + 1}: {of[one]}".rstrip(": ") for one in which]
     if set(values.dims) == {"unit", "time"} and "time" in result.coords:
         table = values.transpose("time", "unit").values.astype(float)
         times = np.asarray(result["time"].values, dtype=float)
@@ -158,13 +186,10 @@ def _scale(result: xr.Dataset, name: str, maps: np.ndarray) -> tuple[str, float,
 
 def _paint(ax: Any, values: np.ndarray, result: xr.Dataset, centre: float, largest: float, theme: Theme) -> Any:
     mne = require("mne", purpose="drawing scalp maps")
-    channels = [str(name) for name in result["channel"].values]
-    info = mne.create_info(channels, 100.0, "eeg")
-    montage = mne.channels.make_dig_montage(dict(zip(channels, _xyz(result))), coord_frame="head")
-    info.set_montage(montage)
-    many = len(channels) > 40
+    places = _flat(_xyz(result))
+    many = len(places) > 40
     image, _ = mne.viz.plot_topomap(
-        np.nan_to_num(values, nan=centre), info, axes=ax, show=False, cmap=diverging(theme), contours=4,
+        np.nan_to_num(values, nan=centre), places, axes=ax, show=False, cmap=diverging(theme), contours=4,
         vlim=(centre - largest, centre + largest), sphere=RADIUS, sensors=True, extrapolate="head",
         mask_params={"markersize": 2 if many else 4},
     )  # fmt: skip
@@ -172,6 +197,6 @@ def _paint(ax: Any, values: np.ndarray, result: xr.Dataset, centre: float, large
         line.set_color(theme.ink)
         line.set_linewidth(1.0)
     for dots in ax.collections:
-        if hasattr(dots, "get_offsets") and len(dots.get_offsets()) == len(channels):
+        if hasattr(dots, "get_offsets") and len(dots.get_offsets()) == len(places):
             dots.set_color(theme.ink)
     return image

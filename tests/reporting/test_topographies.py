@@ -8,6 +8,7 @@ import pytest
 import xarray as xr
 
 from neurodecode.exceptions import AlignmentError
+from neurodecode.reporting import gallery, page
 from neurodecode.reporting import topographies as scalp
 
 NAMES = ["Fz", "Cz", "Pz", "Oz", "C3", "C4", "P7", "P8", "F7", "F8"]
@@ -89,6 +90,35 @@ def test_channels_without_a_place_are_left_out_and_counted():
     result["x"] = ("unit", np.where(result["channel"].values == "F8", np.nan, result["x"].values))
     ax = scalp.topographies(result)
     assert "1 channel without a place left out" in [text.get_text() for text in ax.texts]
+
+
+def test_low_electrodes_stay_inside_the_head():
+    low = channels()
+    for axis, value in zip("xyz", (-0.086, -0.016, -0.048)):  # T9
+        low[axis][1][NAMES.index("C3")] = value
+    result = xr.Dataset({"difference": ("unit", np.arange(len(NAMES)) * 1e-6, {"units": "V"})}, low)
+    places = scalp._flat(scalp._xyz(result))
+    assert np.linalg.norm(places, axis=1).max() < scalp.RADIUS
+    assert np.linalg.norm(places[NAMES.index("C3")]) == np.linalg.norm(places, axis=1).max()
+
+
+def test_a_head_that_lies_elsewhere_gives_the_same_map():
+    here = scalp._xyz(one())
+    np.testing.assert_allclose(scalp._flat(here + np.array([0.002, 0.03, 0.045])), scalp._flat(here), atol=1e-9)
+
+
+def test_a_page_shows_patterns_and_scores_of_channels(tmp_path):
+    score = one(name="score").assign_attrs(score="auc", chance=0.5, question="Where?")
+    scalps = one(name="pattern").expand_dims(component=3)
+    scalps["difference"] = (("unit", "time"), np.eye(len(NAMES)) * 1e-6, {"units": "V", "long_name": "odd less even"})
+    scalps = scalps.assign_coords(time=np.arange(len(NAMES)) / 10).assign_attrs(
+        shows="topography", title="On the scalp"
+    )
+    text = page(xr.DataTree.from_dict({"where": score, "maps": scalps}), tmp_path / "page.html").read_text("utf-8")
+    assert text.count("Scalp maps of ") == 3 * 2, "of each, a light and a dark picture"
+    assert "On the scalp" in text and "Odd less even. Seen from above, nose up, left is left" in text
+    assert "furthest from 0.5: largest at" in text and "Scalp maps of area under the ROC curve, 10 channels" in text
+    assert [picture.caption.split(".")[0] for picture in gallery.scalp_pictures("maps", scalps)][1] == "Odd less even"
 
 
 def test_what_is_refused():
