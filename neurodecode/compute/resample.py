@@ -97,8 +97,9 @@ def ranks_of_codes(codes: np.ndarray, weights: np.ndarray) -> np.ndarray:
     # Row by row: what a row needs stays in the cache.
     for row, code in zip(ranks, codes):
         mass = np.bincount(code, weights)
-        middle = np.cumsum(mass) - (0.5 * mass - 0.5)
-        np.take(middle, code, out=row)
+        np.take(np.cumsum(mass), code, out=row)
+        row -= 0.5 * mass.take(code)
+    ranks += 0.5
     return ranks
 
 
@@ -117,30 +118,53 @@ def weighted_ranks(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 
 def ranks_of_halves(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """As :func:`weighted_ranks`, of half-integers (sums of ranks), sorted by counting.
+    """As :func:`weighted_ranks`, of half-integers (sums of ranks), which are sorted as whole numbers.
 
     Examples
     --------
     >>> ranks_of_halves(np.array([[5.5, 7.0, 5.5]]), np.array([1.0, 1.0, 2.0])).tolist()
     [[2.0, 4.0, 2.0]]
     """
+    rows, p = values.shape
     ranks = np.empty(values.shape)
-    for row, part in zip(ranks, values):
-        whole = (2.0 * part).astype(np.int64)
-        whole -= whole.min(initial=0)
-        _rank_ordered(whole, _counting_order(whole), weights, row)
+    if not p:
+        return ranks
+    often = np.asarray(weights).astype(np.int64)
+    # Some rows at a time, so that what they need stays in the cache.
+    size = max(1, 32768 // p)
+    for start in range(0, rows, size):
+        _rank_whole(2.0 * values[start : start + size], often, ranks[start : start + size])
     return ranks
 
 
-def _counting_order(whole: np.ndarray) -> np.ndarray:
-    """Order of integers from 0: sixteen bits at a time, which NumPy sorts by counting."""
-    most = int(whole.max(initial=0))
-    if most >= 1 << 32:
-        return np.argsort(whole)
-    order = np.argsort((whole & 0xFFFF).astype(np.uint16), kind="stable")
-    if most >= 1 << 16:
-        order = order[np.argsort((whole >> 16).astype(np.uint16)[order], kind="stable")]
-    return order
+def _rank_whole(values: np.ndarray, weights: np.ndarray, out: np.ndarray) -> None:
+    """Mean ranks of whole numbers into ``out``: each is sorted with its position in the bits below it."""
+    rows, p = values.shape
+    values = values - values.min(axis=1, keepdims=True)
+    bits, most = int(p - 1).bit_length(), int(values.max())
+    if most >= 1 << (63 - bits):
+        for row, ranked in zip(values, out):
+            _rank_ordered(row, np.argsort(row), weights, ranked)
+        return
+    kind: Any = np.uint32 if most < 1 << (32 - bits) else np.uint64
+    key = values.astype(kind)
+    key <<= kind(bits)
+    key |= np.arange(p, dtype=kind)
+    key.sort(axis=1)
+    order = (key & kind((1 << bits) - 1)).astype(np.intp)
+    key >>= kind(bits)
+    ends = np.ones((rows, p), dtype=bool)
+    np.not_equal(key[:, 1:], key[:, :-1], out=ends[:, :-1])
+    # All rows are one: runs of equal values end with their row, and what stands before it is taken off.
+    last = np.flatnonzero(ends)
+    above = np.cumsum(weights.take(order.ravel()))[last]
+    middle = above + 1.0
+    middle[1:] += above[:-1]
+    middle *= 0.5
+    ranked = np.repeat(middle, np.diff(last, prepend=-1)).reshape(rows, p)
+    ranked -= np.arange(rows)[:, None] * float(weights.sum())
+    order += np.arange(rows)[:, None] * p
+    out.reshape(-1)[order.ravel()] = ranked.ravel()
 
 
 def _rank_ordered(values: np.ndarray, order: np.ndarray, weights: np.ndarray, out: np.ndarray) -> None:

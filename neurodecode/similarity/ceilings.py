@@ -67,7 +67,7 @@ def noise_ceiling(
     n, subjects = rdms.sizes["stimulus"], len(vectors)
     problem = Problem(measure, measure.prepare(vectors), [], n, valid)
     everyone = np.ones((1, subjects))
-    lower, upper_ = (part[0] for part in problem.bounds(np.ones(n), everyone))
+    lower, upper_ = problem.bounds(np.ones(n), everyone)[0]
     attrs: dict[str, Any] = {"how": name_of(how), "n_subjects": subjects, "n_stimuli": n, "reason": None}
     attrs["n_pairs_left_out"] = int((~valid).sum())
     if subjects < 2:

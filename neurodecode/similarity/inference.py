@@ -43,7 +43,7 @@ def compare_models(
     Every model is scored with every subject; its score is the mean over subjects. Tests are t tests: the score (the
     difference of two, the distance to the lower ceiling) over its standard error for new subjects, new stimuli or both.
     The standard errors are those of :func:`neurodecode.similarity.resampling.spread`; degrees of freedom are
-    subjects - 1, stimuli - 1, and for both those of a sum of two variances (Satterthwaite).
+    subjects - 1, stimuli - 1, and for both those of a sum of two variances (Satterthwaite), not below the smaller.
 
     Parameters
     ----------

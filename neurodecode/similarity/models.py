@@ -47,8 +47,9 @@ class Fixed:
         return [self.rdm]
 
     def weights(
-        self, measure: Measure, parts: np.ndarray, data: np.ndarray, sample: Sample, times: np.ndarray
-    ) -> np.ndarray:
+        self, measure: Measure, parts: np.ndarray, data: np.ndarray, sample: Sample, times: np.ndarray,
+        prepared: np.ndarray | None = None,
+    ) -> np.ndarray:  # fmt: skip
         """(fits, 1) of 1."""
         return np.ones((len(times), 1))
 
@@ -77,7 +78,7 @@ class Weighted:
     --------
     >>> from neurodecode.similarity import as_rdm
     >>> one, two = (as_rdm(v, stimulus=list("abcd")) for v in ([1, 2, 3, 4, 5, 7], [2, 1, 1, 2, 1, 2]))
-    >>> (Weighted({"one": one, "two": two}).fit(one, "pearson").weights > 0).tolist()
+    >>> (Weighted({"one": one, "two": two}).fit(one, "pearson").weights > 1e-9).tolist()
     [True, False]
     """
 
@@ -98,8 +99,9 @@ class Weighted:
         return list(self.rdms.values())
 
     def weights(
-        self, measure: Measure, parts: np.ndarray, data: np.ndarray, sample: Sample, times: np.ndarray
-    ) -> np.ndarray:
+        self, measure: Measure, parts: np.ndarray, data: np.ndarray, sample: Sample, times: np.ndarray,
+        prepared: np.ndarray | None = None,
+    ) -> np.ndarray:  # fmt: skip
         """(fits, parts): one solution for every row of ``times``, which says how often each subject counts."""
         from scipy.optimize import nnls
 
@@ -107,8 +109,8 @@ class Weighted:
         length = np.sqrt(np.einsum("kp,kp->k", images, images))
         usable = length > 0
         images = images[usable] / length[usable, None]
-        targets = (times / np.maximum(times.sum(axis=1, keepdims=True), 1)) @ measure.units(data, sample)
-        gram, toward = images @ images.T, targets @ images.T
+        share = times / np.maximum(times.sum(axis=1, keepdims=True), 1)
+        gram, toward = images @ images.T, share @ (measure.units(data, sample) @ images.T)
         # A ridge far below rounding of the data keeps equal parts from breaking the factor.
         factor = np.linalg.cholesky(gram + 1e-10 * np.eye(len(gram))) if len(gram) else gram
         found = np.zeros((len(times), len(parts)))
@@ -157,10 +159,11 @@ class Selected:
         return list(self.rdms.values())
 
     def weights(
-        self, measure: Measure, parts: np.ndarray, data: np.ndarray, sample: Sample, times: np.ndarray
-    ) -> np.ndarray:
+        self, measure: Measure, parts: np.ndarray, data: np.ndarray, sample: Sample, times: np.ndarray,
+        prepared: np.ndarray | None = None,
+    ) -> np.ndarray:  # fmt: skip
         """(fits, parts): 1 for the best part, 0 for the others."""
-        scores = measure.scores(measure.prepare(parts), data, sample)
+        scores = measure.scores(measure.prepare(parts) if prepared is None else prepared, data, sample)
         known = np.isfinite(scores).all(axis=1)
         means = np.where(known, times @ np.where(np.isfinite(scores), scores, 0.0).T, -np.inf)
         found = np.zeros((len(times), len(parts)))

@@ -6,14 +6,15 @@ Everything here is on plain arrays: vectors of pairs, and counts that say how of
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
+from ..compute.batching import batches
 from ..compute.resample import dual_variance, resample_counts
 from .models import Model
-from .weighted import Cosine, Measure, Sample, bounds_of_products, sums_of_products
+from .weighted import Cosine, Measure, Sample, bounds_of_products, sums_of_products, unit
 
 LEAST_DISTINCT = 4
 LEAST_IN_FOLD = 3
@@ -52,72 +53,61 @@ class Problem:
             for f in folds
         ]
 
-    def scores(self, counts: np.ndarray, times: np.ndarray) -> np.ndarray:
-        """(draws, models, subjects): mean over folds; models are fitted without the subject and without the fold.
-
-        ``counts`` (n,) of the stimuli, ``times`` (draws, subjects). NaN where a model or a subject is constant.
-        """
-        out = np.zeros((len(times), len(self.models), self.n_subjects))
-        blocks = self.blocks(counts)
-        for train, test in blocks:
-            aims = self.measure.units(self.data, test) if isinstance(self.measure, Cosine) else None
-            for at, (model, parts) in enumerate(self.models):
-                if not model.fitted:
-                    out[:, at] += self._scored(self.prepared[at], test, aims)[0]
-                    continue
-                for draw, often in enumerate(times):
-                    out[draw, at] += self._left_out(model, parts, often, train, test, aims)
-        return out / len(blocks)
-
     @cached_property
     def prepared(self) -> list[np.ndarray]:
         """The values of every model as the measure takes them."""
         return [self.measure.prepare(parts) for _, parts in self.models]
 
-    def _against(self, predicted: np.ndarray, test: Sample, aims: np.ndarray | None) -> np.ndarray:
-        """(predictions, subjects) scores of values on the test pairs."""
-        return self._scored(self.measure.prepare(predicted), test, aims)
-
-    def _scored(self, prepared: np.ndarray, test: Sample, aims: np.ndarray | None) -> np.ndarray:
-        if aims is None:
-            return self.measure.scores(prepared, self.data, test)
-        return np.clip(self.measure.units(prepared, test) @ aims.T, -1.0, 1.0)
-
-    def left_out_weights(
-        self, model: Model, parts: np.ndarray, often: np.ndarray, train: Sample
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """(subjects that were drawn, their weights): each fitted to the others, or to all where there is one."""
-        drawn = np.flatnonzero(often)
-        without = np.tile(often, (len(drawn), 1))
-        if len(drawn) > 1:
-            without[np.arange(len(drawn)), drawn] = 0.0
-        return drawn, model.weights(self.measure, parts, self.data, train, without)
-
-    def _left_out(
-        self, model: Model, parts: np.ndarray, often: np.ndarray, train: Sample, test: Sample, aims: np.ndarray | None
-    ) -> np.ndarray:
-        found = np.full(self.n_subjects, np.nan)
-        drawn, weights = self.left_out_weights(model, parts, often, train)
-        if self.n_subjects and len(np.unique(weights, axis=0)) == 1:
-            weights = weights[:1]
-        scores = self._against(weights @ parts, test, aims)
-        own = scores[np.arange(len(drawn)) if len(weights) > 1 else 0, drawn]
-        # A model that says nothing predicts nothing: 0, not a missing score, which would leave the good folds alone.
-        empty = ~weights.any(axis=1)
-        found[drawn] = np.where(np.broadcast_to(empty, own.shape), 0.0, own)
-        return found
-
-    def bounds(self, counts: np.ndarray, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Lower and upper ceiling of every subject, (draws, subjects) each; means over folds."""
-        found = [self.measure.bounds(self.data, test, times) for _, test in self.blocks(counts)]
-        lower, upper = (np.mean([part[side] for part in found], axis=0) for side in (0, 1))
-        return lower, upper
-
     def together(self, counts: np.ndarray, times: np.ndarray) -> np.ndarray:
-        """(draws, models + 2, subjects): scores, then the lower and the upper ceiling."""
-        scores = self.scores(counts, times)
-        lower, upper = self.bounds(counts, times)
-        return np.concatenate([scores, lower[:, None], upper[:, None]], axis=1)
+        """(draws, models + 2, subjects): scores, then the lower and the upper ceiling; means over folds.
+
+        ``counts`` (n,) of the stimuli, ``times`` (draws, subjects). Models are fitted without the subject and without
+        the fold. NaN where a model or a subject is constant.
+        """
+        blocks = self.blocks(counts)
+        out = np.zeros((len(times), len(self.models) + 2, self.n_subjects))
+        for train, test in blocks:
+            taken = self.measure.taken(self.data, test)
+            aims = unit(self.measure.image(taken, test)) if isinstance(self.measure, Cosine) and self.models else None
+            for at, (model, parts) in enumerate(self.models):
+                if model.fitted:
+                    out[:, at] += self._left_out(at, times, train, test, taken)
+                elif aims is None:
+                    out[:, at] += self.measure.scores_of_kept(parts[:, test.kept], taken, test)[0]
+                else:
+                    out[:, at] += np.clip(self.measure.units(self.prepared[at], test) @ aims.T, -1.0, 1.0)[0]
+            lower, upper = self.measure.bounds(taken, test, times)
+            out[:, -2] += lower
+            out[:, -1] += upper
+        return out / len(blocks)
+
+    def bounds(self, counts: np.ndarray, times: np.ndarray) -> np.ndarray:
+        """(draws, 2, subjects): the lower and the upper ceiling alone."""
+        return replace(self, models=[]).together(counts, times)
+
+    def left_out_weights(self, at: int, times: np.ndarray, train: Sample) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(draw, subject, weights) of who was drawn: fitted to the others of the draw, or to all where there is one."""
+        draw, subject = np.nonzero(times)
+        without = times[draw]
+        several = np.count_nonzero(without, axis=1) > 1
+        without[several, subject[several]] = 0.0
+        model, parts = self.models[at]
+        return draw, subject, model.weights(self.measure, parts, self.data, train, without, self.prepared[at])
+
+    def _left_out(self, at: int, times: np.ndarray, train: Sample, test: Sample, taken: np.ndarray) -> np.ndarray:
+        """(draws, subjects) scores of a model that is fitted."""
+        draw, subject, weights = self.left_out_weights(at, times, train)
+        weights, same = np.unique(weights, axis=0, return_inverse=True)
+        same = same.reshape(-1)
+        values = self.models[at][1][:, test.kept]
+        scores = np.empty((len(weights), self.n_subjects))
+        for some in batches(len(weights), max(1, 2_000_000 // max(values.shape[1], 1))):
+            scores[some] = self.measure.scores_of_kept(weights[some] @ values, taken, test)
+        # A model that says nothing predicts nothing: 0, not a missing score, which would leave the good folds alone.
+        scores[~weights.any(axis=1)] = 0.0
+        found = np.full(times.shape, np.nan)
+        found[draw, subject] = scores[same, subject]
+        return found
 
     def across(self, counts: np.ndarray, times: np.ndarray) -> np.ndarray:
         """As :meth:`together` for many samples: (samples, n), (samples or 1, draws, subjects) -> with samples in front.
@@ -149,7 +139,7 @@ class Problem:
             return None
         rows = []
         blocks = self.blocks(np.ones(self.n))
-        everyone = np.ones(self.n_subjects)
+        everyone = np.ones((1, self.n_subjects))
         for train, test in blocks:
             aims = self.measure.units(self.data, test)
             others = self.measure.others(self.data, test) if self.n_subjects > 1 else np.full_like(aims, np.nan)
@@ -157,7 +147,7 @@ class Problem:
             for at, (model, parts) in enumerate(self.models):
                 weights = np.ones((1, 1))
                 if model.fitted:
-                    weights = self.left_out_weights(model, parts, everyone, train)[1]
+                    weights = self.left_out_weights(at, everyone, train)[2]
                 vectors = self.measure.units(self.measure.prepare(weights @ parts), test)
                 empty = np.abs(weights).sum(axis=1, keepdims=True) == 0
                 part[at] = _moves(np.where(empty, 0.0, vectors), aims)
@@ -192,13 +182,14 @@ class Spread:
     """Variances and covariances of the mean scores of models and ceilings, in parts that add up as wanted.
 
     Each is a (rows, rows) covariance. ``subjects``: over new subjects, stimuli as they are. ``stimuli``: over new
-    stimuli, subjects as they are; ``ends`` the same with pairs counted at both ends. ``shared``: what belongs to a
-    subject and a stimulus together, which is in either.
+    stimuli, subjects as they are. ``subject_ends`` and ``stimulus_ends``: the same with pairs (of subjects, of stimuli)
+    counted at both ends. ``shared``: what belongs to a subject and a stimulus together, which is in either.
     """
 
     subjects: np.ndarray
+    subject_ends: np.ndarray
     stimuli: np.ndarray
-    ends: np.ndarray
+    stimulus_ends: np.ndarray
     shared: np.ndarray
     n_subjects: int
     n_stimuli: int
@@ -206,33 +197,37 @@ class Spread:
     def within(self, rows: np.ndarray) -> Spread:
         """The parts of some rows."""
         at = np.ix_(rows, rows)
-        parts = [part[at] for part in (self.subjects, self.stimuli, self.ends, self.shared)]
-        return Spread(parts[0], parts[1], parts[2], parts[3], self.n_subjects, self.n_stimuli)
+        one, two, three, four, five = (part[at] for part in self._parts())
+        return Spread(one, two, three, four, five, self.n_subjects, self.n_stimuli)
+
+    def _parts(self) -> tuple[np.ndarray, ...]:
+        return self.subjects, self.subject_ends, self.stimuli, self.stimulus_ends, self.shared
 
     def of(self, contrasts: np.ndarray, over: str) -> tuple[np.ndarray, np.ndarray]:
         """Variance and degrees of freedom of each row of ``contrasts`` (q, rows), over subjects, stimuli or both."""
-        subject, stimulus, ends, shared = (
-            np.einsum("qi,ij,qj->q", contrasts, part, contrasts)
-            for part in (self.subjects, self.stimuli, self.ends, self.shared)
+        subject, subject_ends, stimulus, stimulus_ends, shared = (
+            np.einsum("qi,ij,qj->q", contrasts, part, contrasts) for part in self._parts()
         )
         # A + B is at least half of A + 2 B.
-        stimulus = np.maximum(stimulus, 0.5 * ends)
+        subject, stimulus = np.maximum(subject, 0.5 * subject_ends), np.maximum(stimulus, 0.5 * stimulus_ends)
         if over == "subject":
             return np.maximum(subject, 0.0), np.full(len(subject), self.n_subjects - 1.0)
         if over == "stimulus":
             return np.maximum(stimulus, 0.0), np.full(len(stimulus), self.n_stimuli - 1.0)
-        total = np.maximum(subject + stimulus - shared, np.maximum(subject, stimulus))
-        rest = np.maximum(total - subject, 0.0)
-        # Satterthwaite: degrees of freedom of a sum of variances.
-        below = subject**2 / (self.n_subjects - 1.0) + rest**2 / (self.n_stimuli - 1.0)
+        # The sum is at least the larger one, but the larger of two estimates would be too large where both are noise.
+        total = np.maximum(subject + stimulus - shared, np.minimum(subject, stimulus))
+        # Satterthwaite: degrees of freedom of a sum of two variances, not below those of the smaller sample.
+        below = subject**2 / (self.n_subjects - 1.0) + stimulus**2 / (self.n_stimuli - 1.0)
         with np.errstate(invalid="ignore", divide="ignore"):
-            return total, np.where(below > 0, total**2 / below, 1.0)
+            freedom = np.where(below > 0, total**2 / below, 1.0)
+        return np.maximum(total, 0.0), np.maximum(freedom, min(self.n_subjects, self.n_stimuli) - 1.0)
 
 
 def spread(problem: Problem, over: str) -> Spread:
     r"""Variance of mean scores over new subjects and new stimuli, from leaving one out.
 
-    Subjects: the jackknife, which for the mean of fixed models' scores is their variance over n.
+    Subjects: the jackknife, which for the mean of fixed models' scores is their variance over n. A ceiling is a mean
+    over pairs of subjects: :func:`pairs_of_subjects` is taken off, what two of them have together being counted twice.
 
     Stimuli: a score is a mean over pairs. What a stimulus does to all of its pairs makes the variance A, what a pair
     does alone makes B; the score varies by A + B. Leaving one stimulus out counts a pair at both of its ends, A + 2 B;
@@ -241,30 +236,85 @@ def spread(problem: Problem, over: str) -> Spread:
 
     Both: ``subjects + stimuli - shared``, the part that a subject and a stimulus have together being in either. For
     one subject A and B hold it whole, for the mean of S subjects an S-th of it, and the difference tells how large it
-    is: ``shared = (V_one - V_mean) / (S - 1)``, V_one the mean over subjects of A + B of their own scores.
+    is: ``shared = (V_one - V_mean) / (S - 1)``, V_one the mean over subjects of A + B of their own scores, for the lower
+    ceiling of what each moves (:func:`reach`).
 
     Source: Fafchamps and Gubert 2007, Journal of Development Economics 83, eq. 2.5; Aronow, Samii and Assenova 2015,
-    Political Analysis 23, eq. 5 (pairs that share an end); Efron and Stein 1981, Annals of Statistics 9 (jackknife).
+    Political Analysis 23, eq. 5 (pairs that share an end); Efron and Stein 1981, Annals of Statistics 9 (the jackknife,
+    and its bias from second differences).
     """
     rows, subjects, n = len(problem.models) + 2, problem.n_subjects, problem.n
     empty = np.zeros((rows, rows))
-    by_subject = by_stimulus = ends = shared = empty
+    by_subject = subject_ends = by_stimulus = stimulus_ends = shared = empty
     if over != "stimulus":
         times = 1.0 - np.eye(subjects)
         values = mean_over(problem.together(np.ones(n), times), times)
-        by_subject = _jackknife(values)
+        subject_ends = _jackknife(values)
+        by_subject = subject_ends.copy()
+        by_subject[-2:, -2:] -= pairs_of_subjects(problem, values[:, -2:])
     if over != "subject":
         values = problem.across(1.0 - np.eye(n), np.ones((1, 1, subjects)))[:, 0]
         parts = problem.pair_parts()
         mean = values.mean(axis=2)
-        ends = _jackknife(mean)
-        by_stimulus = ends if parts is None else ends - parts.mean(axis=1) @ parts.mean(axis=1).T
+        stimulus_ends = _jackknife(mean)
+        by_stimulus = stimulus_ends if parts is None else stimulus_ends - parts.mean(axis=1) @ parts.mean(axis=1).T
         if over == "both":
+            far = reach(float(mean[:, -2].mean()), subjects)
+            values[:, -2] = mean[:, -2:-1] + far * (values[:, -2] - mean[:, -2:-1])
             alone = sum(_jackknife(values[:, :, s]) for s in range(subjects)) / subjects
             if parts is not None:
+                parts[-2] = parts[-2].mean(axis=0) + far * (parts[-2] - parts[-2].mean(axis=0))
                 alone = alone - np.einsum("isp,jsp->ij", parts, parts) / subjects
             shared = (alone - by_stimulus) / (subjects - 1)
-    return Spread(by_subject, by_stimulus, ends, shared, subjects, n)
+    return Spread(by_subject, subject_ends, by_stimulus, stimulus_ends, shared, subjects, n)
+
+
+def reach(lower: float, s: int) -> float:
+    r"""How far a subject moves the mean lower ceiling of s subjects, relative to moving its own score alone.
+
+    It is in the pooled matrix of the others too. With h the product of two subjects' unit vectors, equal for all,
+    ``lower = h sqrt(s - 1) / sqrt(1 + (s - 2) h)``, and a change of one vector that moves its own score by d moves the
+    sum of all by ``d (2 - (s - 1) h / (1 + (s - 2) h))``: by 2 d where subjects share little, by d where they are equal.
+    """
+    square = max(lower, 0.0) ** 2
+    h = (square * (s - 2) + np.sqrt(square**2 * (s - 2) ** 2 + 4 * (s - 1) * square)) / (2 * (s - 1))
+    return float(2.0 - (s - 1) * h / (1.0 + (s - 2) * h))
+
+
+def pairs_of_subjects(problem: Problem, without: np.ndarray) -> np.ndarray:
+    r"""(2, 2) covariance of the ceilings from what two subjects have together; 0 for fewer than 4 subjects.
+
+    Second differences single it out, S subjects, ``T_i`` and ``T_ij`` the ceiling without one and without two:
+
+    ``Q_ij = S T - (S - 1)(T_i + T_j) + (S - 2) T_ij``, ``B = (S - 3) / (S (S - 1)(S - 2)) sum over i < j of Q_ij^2``.
+
+    For a mean over pairs, v_1 the variance of what one subject does to its pairs and v_2 of what a pair does alone, the
+    jackknife expects ``4 v_1 / S + 4 v_2 / (S (S - 2))`` where T varies by ``4 v_1 / S + 2 v_2 / (S (S - 1))``; B
+    expects the difference. Scores of fixed models have no such part.
+
+    Source: Efron and Stein 1981, Annals of Statistics 9, section 5 (second differences).
+    """
+    s = problem.n_subjects
+    if s < 4:
+        return np.zeros((2, 2))
+    one, two = pairs_drawn(s)
+    times = np.ones((len(one), s))
+    times[np.arange(len(one)), one] = times[np.arange(len(one)), two] = 0.0
+    stimuli, all_of_them = np.ones(problem.n), np.ones((1, s))
+    whole = mean_over(problem.bounds(stimuli, all_of_them), all_of_them)
+    without_both = mean_over(problem.bounds(stimuli, times), times)
+    second = s * whole - (s - 1) * (without[one] + without[two]) + (s - 2) * without_both
+    mean = second.T @ second / len(one)
+    return np.asarray(0.5 * (s - 3) / (s - 2) * mean)
+
+
+def pairs_drawn(s: int) -> tuple[np.ndarray, np.ndarray]:
+    """Pairs of subjects: all up to 25 subjects; above, about 300, every subject in as many as any other."""
+    if s <= 25:
+        return np.triu_indices(s, 1)
+    lags = np.arange(1, max(2, 300 // s) + 1)
+    one = np.tile(np.arange(s), len(lags))
+    return one, (one + np.repeat(lags, s)) % s
 
 
 def _jackknife(values: np.ndarray) -> np.ndarray:

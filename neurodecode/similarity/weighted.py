@@ -128,15 +128,22 @@ class Cosine:
         """(m, pairs) prepared with (k, pairs) prepared -> (m, k)."""
         return np.clip(self.units(one, sample) @ self.units(two, sample).T, -1.0, 1.0)
 
-    def bounds(self, prepared: np.ndarray, sample: Sample, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def scores_of_kept(self, values: np.ndarray, aims: np.ndarray, sample: Sample) -> np.ndarray:
+        """(m, kept pairs) values themselves with (k, kept pairs) :meth:`taken` -> (m, k)."""
+        own = weighted_ranks(values, sample.weights) if self.ranked else values
+        one, two = (unit(self.image(side, sample)) for side in (own, aims))
+        return np.clip(one @ two.T, -1.0, 1.0)
+
+    def bounds(self, taken: np.ndarray, sample: Sample, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Each subject with the pooled others, and with all pooled: (draws, subjects) twice.
 
-        ``times`` (draws, subjects): how often each subject was drawn. The others never hold a copy of oneself; NaN for
-        subjects that were not drawn, and below where one subject was drawn alone.
+        ``taken`` (subjects, kept pairs) of :meth:`taken`. ``times`` (draws, subjects): how often each subject was
+        drawn. The others never hold a copy of oneself; NaN for subjects that were not drawn, and below where one
+        subject was drawn alone.
         """
         if self.ranked:
-            return self._ranked_bounds(prepared, sample, times)
-        vectors = self.units(prepared, sample)
+            return self._ranked_bounds(taken, sample, times)
+        vectors = unit(self.image(taken, sample))
         return bounds_of_products(vectors @ vectors.T, times)
 
     def others(self, prepared: np.ndarray, sample: Sample) -> np.ndarray:
@@ -145,21 +152,31 @@ class Cosine:
         pooled = parts.sum(axis=0) - parts
         return unit(self.image(ranks_of_halves(pooled, sample.weights), sample)) if self.ranked else unit(pooled)
 
-    def _ranked_bounds(self, prepared: np.ndarray, sample: Sample, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        ranks = self.taken(prepared, sample)
-        units = unit(self.image(ranks, sample))
+    def _ranked_bounds(self, ranks: np.ndarray, sample: Sample, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        own, length = _off_middle(ranks, sample)
         lower, upper = np.full(times.shape, np.nan), np.full(times.shape, np.nan)
         for at, often in enumerate(times):
             drawn = np.flatnonzero(often)
             # Sums of half-integers are exact, so equal means of ranks stay equal.
             everyone = often[drawn] @ ranks[drawn]
-            pooled = everyone - often[drawn, None] * ranks[drawn]
-            pooled = ranks_of_halves(np.vstack([pooled, everyone]), sample.weights)
-            images = unit(self.image(pooled, sample))
-            if len(drawn) > 1:
-                lower[at, drawn] = np.einsum("sp,sp->s", units[drawn], images[:-1])
-            upper[at, drawn] = units[drawn] @ images[-1]
+            pooled = np.empty((len(drawn) + 1, ranks.shape[1]))
+            np.multiply(ranks[drawn], -often[drawn, None], out=pooled[:-1])
+            pooled[:-1] += everyone
+            pooled[-1] = everyone
+            images, size = _off_middle(ranks_of_halves(pooled, sample.weights), sample)
+            one = own[drawn]
+            with np.errstate(invalid="ignore", divide="ignore"):
+                if len(drawn) > 1:
+                    lower[at, drawn] = np.einsum("sp,sp->s", one, images[:-1]) / (length[drawn] * size[:-1])
+                upper[at, drawn] = one @ images[-1] / (length[drawn] * size[-1])
         return lower, upper
+
+
+def _off_middle(ranks: np.ndarray, sample: Sample) -> tuple[np.ndarray, np.ndarray]:
+    """Ranks less their mean, which is known, times the root of the weights; and the lengths of the rows."""
+    off = ranks - 0.5 * (sample.weights.sum() + 1.0)
+    off *= np.sqrt(sample.weights)
+    return off, np.sqrt(np.einsum("sp,sp->s", off, off))
 
 
 def bounds_of_products(gram: np.ndarray, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -256,26 +273,32 @@ class Table:
         return vectors
 
     def taken(self, prepared: np.ndarray, sample: Sample) -> np.ndarray:
-        part = prepared[:, sample.kept]
-        return weighted_ranks(part, sample.weights) if self.ranked else part
+        return prepared[:, sample.kept]
+
+    def units(self, prepared: np.ndarray, sample: Sample) -> np.ndarray:
+        return unit(_centred(self._pooling(self.taken(prepared, sample), sample), sample))
 
     def image(self, values: np.ndarray, sample: Sample) -> np.ndarray:
         return _centred(values, sample)
 
-    def units(self, prepared: np.ndarray, sample: Sample) -> np.ndarray:
-        return unit(self.image(self.taken(prepared, sample), sample))
+    def _pooling(self, values: np.ndarray, sample: Sample) -> np.ndarray:
+        """What is averaged: ranks, or values."""
+        return weighted_ranks(values, sample.weights) if self.ranked else values
 
     def _written(self, values: np.ndarray, sample: Sample) -> np.ndarray:
         return np.repeat(values, sample.weights.astype(np.intp), axis=1)
 
     def scores(self, one: np.ndarray, two: np.ndarray, sample: Sample) -> np.ndarray:
-        full = [self._written(part[:, sample.kept], sample) for part in (one, two)]
+        return self.scores_of_kept(one[:, sample.kept], two[:, sample.kept], sample)
+
+    def scores_of_kept(self, values: np.ndarray, aims: np.ndarray, sample: Sample) -> np.ndarray:
+        full = [self._written(part, sample) for part in (values, aims)]
         return np.asarray(self.measure(full[0], full[1]), dtype=np.float64)
 
-    def bounds(self, prepared: np.ndarray, sample: Sample, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        own = self._written(prepared[:, sample.kept], sample)
-        parts = self.taken(prepared, sample)
-        parts = parts if self.ranked else self.units(prepared, sample) / np.sqrt(sample.weights)
+    def bounds(self, taken: np.ndarray, sample: Sample, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        own, parts = self._written(taken, sample), self._pooling(taken, sample)
+        if not self.ranked:
+            parts = unit(_centred(parts, sample)) / np.sqrt(sample.weights)
         lower, upper = np.full(times.shape, np.nan), np.full(times.shape, np.nan)
         for at, often in enumerate(times):
             drawn = np.flatnonzero(often)

@@ -69,10 +69,7 @@ def test_over_both():
 
 
 def test_below_the_ceiling():
-    """A model that is exactly as good as the others of a person are: not rejected too often (the test is careful).
-
-    The jackknife over people counts the noise of two people twice in the ceiling, so the rate is below .05.
-    """
+    """A model that is exactly as good as the others of a person are, in each of 2,000 data sets."""
     n, people = 16, 10
     fixed = np.random.default_rng(2003)
     true, off = fixed.normal(size=(2, 120))
@@ -94,7 +91,7 @@ def test_below_the_ceiling():
     model = share * true + np.sqrt(1 - share**2) * off
     rng = np.random.default_rng(2005)
     p = [analysed(draw(rng), [model], n, "subject").p_ceiling[0] for _ in range(SETS)]
-    assert 0.01 <= rates(p) <= 0.065, rates(p)
+    assert 0.035 <= rates(p) <= 0.065, rates(p)
     p = [analysed(draw(rng), [true], n, "subject").p_ceiling[0] for _ in range(200)]
     assert rates(p) < 0.035, "the right model stands above the lower ceiling"
 
