@@ -27,6 +27,7 @@ from .style import (
 from .wording import count, headed, listed, number, p_text, shortened
 
 WIDE, PHONE = 7.5, 3.4
+MOST_UNITS = 64
 MEASURES = {
     "cka": "linear CKA",
     "cka_debiased": "linear CKA, debiased",
@@ -239,7 +240,7 @@ def matched(result: xr.Dataset, ax: Any = None, *, theme: Any = "light", compact
 
 @styled
 def matched_matrix(result: xr.Dataset, ax: Any = None, *, theme: Any = "light", compact: bool = False) -> Any:
-    """Correlations of all units with all others as they came, and with partners put on the diagonal, best first.
+    """Correlations of units as they came, and with partners put on the diagonal, best first; at most 64 of each side.
 
     Parameters
     ----------
@@ -258,6 +259,10 @@ def matched_matrix(result: xr.Dataset, ax: Any = None, *, theme: Any = "light", 
         ax = new_axes(*_matrix_size(compact), theme)
     values = result["correlation"].transpose("unit", "unit_other").values
     rows, columns = matched_order(result)
+    if max(values.shape) > MOST_UNITS:
+        rows, columns = rows[:MOST_UNITS], columns[:MOST_UNITS]
+        values = values[np.ix_(np.sort(rows), np.sort(columns))]
+        rows, columns = (np.argsort(np.argsort(which)) for which in (rows, columns))
     ax.set_axis_off()
     top = float(np.abs(values).max())
     look = {"cmap": diverging(theme), "vmin": -top, "vmax": top, "aspect": "auto", "interpolation": "nearest"}
@@ -397,11 +402,11 @@ def matching_pictures(name: str, node: xr.Dataset) -> list[Picture | Html]:
     unit = str(attrs.get("unit_name") or "units")
     caption += f" n = {count(int(attrs['n_samples']), *(attrs.get('sample_name') or ('stimulus', 'stimuli')))}, "
     caption += f"{p:,} and {q:,} {unit}."
-    matrix_alt = (
-        f"Two heat maps of r, {p:,} by {q:,} {unit}: as they came, without order, and matched, with a diagonal."
-    )
+    few = max(p, q) > MOST_UNITS
+    which = f"the best matched {min(p, MOST_UNITS)} {unit} of both sides" if few else f"all {p:,} with all {q:,} {unit}"
+    matrix_alt = f"Two heat maps of r, {which}: as they came, and matched, with a diagonal."
     matrix_caption = (
-        f"r of all {p:,} with all {q:,} {unit}: as they came, and with partners on the diagonal, best first. What is "
+        f"r of {which}: as they came, and with partners on the diagonal, best first. What is "
         "strong beside the diagonal is shared by several."
     )
     return [

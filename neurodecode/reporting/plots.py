@@ -15,7 +15,11 @@ import numpy as np
 import xarray as xr
 
 from .._optional import require
+from .alignments import grid, matched, matched_matrix, matchings
+from .comparisons import models, pairs
 from .curves import folds, generalization, null, null_p, time_course
+from .dissimilarities import rdm
+from .embeddings import dendrogram, mds
 from .matrices import confusion, layer_by_area, layer_lines
 from .style import MARKERS, PURPOSE, Theme, colours, dress, keys_below, new_axes, note, styled
 from .summary import Area, Result, areas, chance_of, opened, score_name, unit_words
@@ -24,13 +28,22 @@ from .wording import count, number, quantity, score_label, shortened
 
 __all__ = [
     "confusion",
+    "dendrogram",
     "folds",
     "found_planted",
     "generalization",
+    "grid",
     "layer_by_area",
     "layer_lines",
+    "matched",
+    "matched_matrix",
+    "matchings",
+    "mds",
+    "models",
     "null",
     "null_p",
+    "pairs",
+    "rdm",
     "rows_of",
     "scores_by_area",
     "time_course",

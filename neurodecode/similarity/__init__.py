@@ -38,6 +38,7 @@ __getattr__, __dir__, __all__ = _lazy(
         "Fixed": "models",
         "Weighted": "models",
         "Selected": "models",
+        "stack_rdms": "stacks",
         "embed": "embedding",
         "match_units": "convergence",
         "sparse_prediction": "convergence",

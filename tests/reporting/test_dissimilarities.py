@@ -194,7 +194,8 @@ def test_ten_models_get_few_arcs_or_a_matrix():
         pair = ("model", "model_other")
         return xr.Dataset(
             {
-                "score": (("model", "subject"), mean[:, None] + 0.1 * rng.normal(size=(10, 5))), "mean": ("model", mean),
+                "score": (("model", "subject"), mean[:, None] + 0.1 * rng.normal(size=(10, 5))),
+                "mean": ("model", mean),
                 "difference": (pair, mean[:, None] - mean), "p_pair_fdr": (pair, np.fmax(p, p.T)),
             },
             {"model": names},
@@ -275,6 +276,10 @@ def test_matched_units_stand_on_the_diagonal_best_first():
     (line,) = by_gid(ax, "one to one")
     np.testing.assert_array_equal(line.get_ydata(), np.sort(found["matched_held_out"].values)[::-1])
     assert len(by_gid(ax, "null")) == 1
+    many = match_units(rng.normal(size=(80, 70)), rng.normal(size=(80, 90)))
+    inner = alignments.matched_matrix(many).child_axes[1].images[0].get_array()
+    best = np.sort(many["matched"].values)[::-1][:64]
+    np.testing.assert_allclose(np.diag(inner), best)
     with pytest.raises(ValueError, match="match_units"):
         alignments.matched(xr.Dataset())
 

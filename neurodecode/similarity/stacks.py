@@ -1,0 +1,51 @@
+"""Several dissimilarity matrices as one array, met by label."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import xarray as xr
+
+from .rdms import PAIR, build, check_rdm, match_rdms
+
+
+def stack_rdms(rdms: Mapping[str, xr.DataArray], dim: str = "subject") -> xr.DataArray:
+    """Matrices of people, areas or layers as one array, all with the stimuli in the order of the first.
+
+    Parameters
+    ----------
+    rdms : name to matrix (stimulus, stimulus_other); all of the same stimuli, in any order.
+    dim : name of the new dimension; the names become its labels.
+
+    Returns
+    -------
+    DataArray (``dim``, stimulus, stimulus_other). Coordinates of the stimuli are those of the first matrix; attrs those
+    that all share.
+
+    Raises
+    ------
+    AlignmentError : stimuli that one of them does not have; the matrix is named.
+    ValueError : nothing to stack, or one entry holds several matrices.
+
+    Examples
+    --------
+    >>> from neurodecode.similarity import as_rdm
+    >>> one = as_rdm([1, 2, 3], stimulus=["cat", "dog", "car"])
+    >>> other = as_rdm([3, 2, 1], stimulus=["car", "dog", "cat"])
+    >>> R = stack_rdms({"ann": one, "bob": other})
+    >>> R.dims, R.values[1, 0].tolist()
+    (('subject', 'stimulus', 'stimulus_other'), [0.0, 1.0, 2.0])
+    """
+    if not isinstance(rdms, Mapping) or not rdms:
+        raise ValueError(f"rdms is a mapping of names to matrices with at least one; this is {type(rdms).__name__}.")
+    names = [str(name) for name in rdms]
+    first = check_rdm(next(iter(rdms.values())), names[0])
+    met = [match_rdms(first, one, names=(names[0], name))[1] for name, one in zip(names, rdms.values())]
+    for name, one in zip(names, met):
+        if one.dims != PAIR:
+            raise ValueError(f"{name!r} has the dimensions {one.dims}: one matrix for each name.")
+    coords = {key: first[key].variable for key in first.coords if key not in PAIR and first[key].dims == ("stimulus",)}
+    shared = {key: value for key, value in first.attrs.items() if all(one.attrs.get(key) == value for one in met)}
+    values = np.stack([one.values for one in met])
+    return build(values, first["stimulus"].values, (dim,), coords | {dim: (dim, np.array(names))}, shared)
