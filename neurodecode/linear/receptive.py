@@ -14,9 +14,12 @@ from ..exceptions import AlignmentError, CapacityError, TimingError
 from ..representation import Labels, check_finite, check_same_samples, check_same_units, labelled, plain
 from . import _inputs
 from ._capacity import machine_memory, said
+from ._lagged import Lagged
+from ._lagged_ridge import solve
 from ._timeline import TOLERANCE, check_onsets, convolve, run_name, runs_of
+from ._weights import InMemory
 from .delays import steps_between
-from .ridge import Ridge
+from .ridge import Ridge, _folds, _penalties, _warn_edges
 from .unfolding import chain_time
 
 PROBES = 512
@@ -65,6 +68,13 @@ class TemporalResponse(MultiOutputMixin, RegressorMixin, BaseEstimator):
     AlignmentError : no coordinate ``by``; a run in several pieces; X and y of other samples, times or dimensions.
     DegenerateDataError : NaN or infinite values. CapacityError : the lagged features do not fit into memory.
     ValueError : the estimator is not linear.
+
+    Notes
+    -----
+    The lagged features are never laid out for a ``Ridge`` with folds that are stretches of time (or one penalty), where
+    there are more samples than lagged features: their products are sums over samples that hardly differ from lag to
+    lag. The weights are the same to 1e-8: where sums lose digits they are refined, and where that does not settle, as
+    for other estimators, the lagged features are made.
 
     References
     ----------
@@ -129,31 +139,81 @@ class TemporalResponse(MultiOutputMixin, RegressorMixin, BaseEstimator):
         self.one_target_ = values.ndim == 1
         self.features_ = Labels.of(X if isinstance(X, xr.DataArray) else x, "unit")
         self.targets_ = Labels.of(y if isinstance(y, xr.DataArray) else values, "unit")
-        columns = values.reshape(len(values), -1)
-        self._check_size(x, len(steps), columns.shape[1])
         self._first = int(steps[0])
         self.mean_ = x.mean(0)
         middle = values.mean(0)
-        x = x - self.mean_
-        design = convolve(x, runs, self._first, np.eye(len(steps)))
-        turned = self._basis(len(steps)).astype(x.dtype)
-        if self.smooth:
-            design = np.einsum("nlp,lk->nkp", design.reshape(len(x), len(steps), -1), turned, optimize=True)
-            design = design.reshape(len(x), -1)
+        x, centred = x - self.mean_, values - middle
+        basis = self._basis(len(steps))
         columns_of = self._columns(rows, steps)
         inner = Ridge() if self.estimator is None else clone(self.estimator)
-        centred = values - middle
-        self.estimator_ = inner.fit(
-            labelled(design, samples_of=rows, units=columns_of),
-            targets.copy(data=centred) if isinstance(targets, xr.DataArray) else centred,
-        )
-        weights, offset = self._weights(design, rows, columns_of, len(np.atleast_1d(middle)))
+        found = self._from_sums(inner, x, centred, targets, rows, runs, basis, columns_of)
+        if found is None:
+            found = self._from_design(inner, x, centred, targets, rows, runs, basis, columns_of)
+        self.estimator_, weights, offset = found
         weights = weights.reshape(len(steps), x.shape[1], -1)
-        self.coef_ = np.einsum("kpt,lk->plt", weights, turned).astype(weights.dtype)
+        self.coef_ = np.einsum("kpt,lk->plt", weights, basis.astype(x.dtype)).astype(weights.dtype)
         self.intercept_ = (np.atleast_1d(middle) + offset).astype(weights.dtype)
         if self.patterns:
             self.patterns_ = self._haufe(x, runs)
         return self
+
+    def _from_sums(
+        self, inner: Any, x: np.ndarray, y: np.ndarray, targets: Any, rows: Any, runs: list[np.ndarray],
+        basis: np.ndarray, columns: Labels,
+    ) -> tuple[Any, np.ndarray, np.ndarray] | None:  # fmt: skip
+        """The fitted ridge, its weights and offset without the lagged features; None where it takes those."""
+        lags = len(basis)
+        if not _plain_ridge(inner) or lags * x.shape[1] > len(x):
+            return None
+        if _inputs.constant(x).any() or len(_inputs.repeated(x, np.arange(x.shape[1]))):
+            return None  # Ridge warns of them
+        alphas = _penalties(inner.alphas)
+        folds = _folds(inner.cv, rows, targets, len(x)) if len(alphas) > 1 else []
+        table = y.reshape(len(y), -1)
+        masked = _inputs.masked(targets, table.shape[1])
+        if masked.any():
+            table = np.where(masked, 0, table)
+        needed = 8.0 * lags * x.shape[1] * (lags * x.shape[1] * (6 + len(folds)) + 4 * table.shape[1])
+        self._check_size(x, lags, needed)
+        found = solve(
+            Lagged(x, table, self._first, lags), runs, basis, alphas, folds,
+            centre=inner.fit_intercept, shared=inner.shared_alpha,
+        )  # fmt: skip
+        if found is None:
+            return None
+        dtype = _inputs.working_dtype(x, table)
+        constant = _inputs.constant(table)
+        if len(alphas) > 1:
+            _warn_edges(found.best[~constant], alphas, stacklevel=4)
+        weights, offset = found.weights.astype(dtype), found.offset.astype(dtype)
+        weights[:, constant] = 0
+        weights[:, masked], offset[masked] = np.nan, np.nan
+        alpha, score = alphas[found.best], np.where(constant, np.nan, found.score).astype(dtype)
+        alpha[masked] = np.nan
+        chosen = "float64" if len(alphas) > 1 else None
+        fitted = {"intercept_": offset, "alpha_": alpha, "best_score_": score, "selection_dtype_": chosen}
+        fitted |= {"memory_": needed, "solver_": "primal", "one_target_": y.ndim == 1, "n_features_in_": columns.size}
+        kept = InMemory(columns.size, table.shape[1], dtype, np.zeros(columns.size, dtype=bool))
+        kept.coef[:] = weights
+        vars(inner).update(fitted, features_=columns, targets_=self.targets_, _kept=kept)
+        return inner, weights, offset
+
+    def _from_design(
+        self, inner: Any, x: np.ndarray, y: np.ndarray, targets: Any, rows: Any, runs: list[np.ndarray],
+        basis: np.ndarray, columns_of: Labels,
+    ) -> tuple[Any, np.ndarray, np.ndarray]:  # fmt: skip
+        """Any estimator fitted to the lagged features, its weights and offset."""
+        lags, (n, p) = len(basis), x.shape
+        self._check_size(x, lags, x.itemsize * n * p * lags * (3 if self.smooth else 2))
+        design = convolve(x, runs, self._first, np.eye(lags))
+        if self.smooth:
+            turned = basis.astype(x.dtype)
+            design = np.einsum("nlp,lk->nkp", design.reshape(n, lags, p), turned, optimize=True).reshape(n, -1)
+        fitted = inner.fit(
+            labelled(design, samples_of=rows, units=columns_of),
+            targets.copy(data=y) if isinstance(targets, xr.DataArray) else y,
+        )
+        return fitted, *_weights(fitted, design, rows, columns_of, y.size // n)
 
     def predict(self, X: Any) -> Any:
         """The other series: (samples, targets), (samples,), or (trials, targets, times); labelled where X is.
@@ -172,6 +232,22 @@ class TemporalResponse(MultiOutputMixin, RegressorMixin, BaseEstimator):
             found = found.reshape(len(X), -1, found.shape[1]).transpose(0, 2, 1)
             return labelled(found, samples_of=X, units=self.targets_, dims=("sample", "unit", "time"))
         return labelled(found[:, 0] if self.one_target_ else found, samples_of=X, units=self.targets_)
+
+    def inside(self, X: Any) -> Any:
+        """Which samples of X have all their lags within the run: booleans (samples,), or (trials, times); labelled.
+
+        At the others a prediction leans on the mean. To score without them, take both series there:
+        ``truth[kept]``, ``prediction[kept]`` with ``kept = model.inside(X).values``.
+        """
+        check_is_fitted(self)
+        _, x, runs, _ = self._series(X, reset=False)
+        last = self._first + self.coef_.shape[1] - 1
+        found = np.zeros(len(x), dtype=bool)
+        for run in runs:
+            found[run[0] + max(last, 0) : max(run[-1] + 1 + min(self._first, 0), run[0])] = True
+        if _deep(X):
+            return labelled(found.reshape(len(X), -1), samples_of=X, units=None, dims=("sample", "time"))
+        return labelled(found, samples_of=X, units=None)
 
     def to_dataset(self) -> xr.Dataset:
         """``coef`` (and ``pattern``) over (feature, lag, unit); ``lag`` in seconds, unit coordinates of both sides.
@@ -270,9 +346,8 @@ class TemporalResponse(MultiOutputMixin, RegressorMixin, BaseEstimator):
                     f"({len(run)} samples at {1 / interval:g} Hz). Are the lags in seconds?"
                 )
 
-    def _check_size(self, x: np.ndarray, lags: int, targets: int) -> None:
+    def _check_size(self, x: np.ndarray, lags: int, needed: float) -> None:
         n, p = x.shape
-        needed = x.itemsize * n * p * lags * (3 if self.smooth else 2)
         there = machine_memory()
         if needed > there:
             raise CapacityError(
@@ -288,33 +363,47 @@ class TemporalResponse(MultiOutputMixin, RegressorMixin, BaseEstimator):
         coords["delay"] = np.repeat(self.lags_, before.size)
         return Labels("unit", len(steps) * before.size, coords, before.attrs)
 
-    def _weights(self, design: np.ndarray, rows: Any, columns: Labels, targets: int) -> tuple[np.ndarray, np.ndarray]:
-        """Weights (columns, targets) and offset (targets,) of the estimator, from its answers to unit vectors."""
 
-        def ask(values: np.ndarray) -> np.ndarray:
-            given: Any = values
-            if isinstance(rows, xr.DataArray):
-                coords = {name: ("unit", np.array(kept)) for name, kept in columns.coords.items()}
-                coords["stimulus"] = ("sample", np.arange(len(values)).astype(str))
-                given = xr.DataArray(values, dims=("sample", "unit"), coords=coords, attrs=dict(columns.attrs))
-            return np.asarray(plain(self.estimator_.predict(given))).reshape(len(values), targets)
+def _weights(
+    fitted: Any, design: np.ndarray, rows: Any, columns: Labels, targets: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Weights (columns, targets) and offset (targets,) of the estimator, from its answers to unit vectors."""
 
-        size = design.shape[1]
-        offset = ask(np.zeros((2, size), dtype=design.dtype))[0]
-        weights = np.empty((size, targets), dtype=offset.dtype)
-        for some in batches(size, PROBES):
-            unit = np.zeros((some.stop - some.start, size), dtype=design.dtype)
-            unit[np.arange(len(unit)), np.arange(some.start, some.stop)] = 1
-            weights[some] = ask(unit) - offset
-        few = design[:: max(1, len(design) // 8)][:8]
-        answers = ask(few)
-        room = 1e-3 * float(np.nanmax(np.abs(answers), initial=1e-30))
-        if not np.allclose(few @ weights + offset, answers, rtol=1e-3, atol=room, equal_nan=True):
-            raise ValueError(
-                f"{type(self.estimator_).__name__} is not linear in its features, so it has no kernels over lags. Take "
-                "a linear map, or put Delays before it in a pipeline."
-            )
-        return weights, offset
+    def ask(values: np.ndarray) -> np.ndarray:
+        given: Any = values
+        if isinstance(rows, xr.DataArray):
+            coords = {name: ("unit", np.array(kept)) for name, kept in columns.coords.items()}
+            coords["stimulus"] = ("sample", np.arange(len(values)).astype(str))
+            given = xr.DataArray(values, dims=("sample", "unit"), coords=coords, attrs=dict(columns.attrs))
+        return np.asarray(plain(fitted.predict(given))).reshape(len(values), targets)
+
+    size = design.shape[1]
+    offset = ask(np.zeros((2, size), dtype=design.dtype))[0]
+    weights = np.empty((size, targets), dtype=offset.dtype)
+    for some in batches(size, PROBES):
+        unit = np.zeros((some.stop - some.start, size), dtype=design.dtype)
+        unit[np.arange(len(unit)), np.arange(some.start, some.stop)] = 1
+        weights[some] = ask(unit) - offset
+    few = design[:: max(1, len(design) // 8)][:8]
+    answers = ask(few)
+    room = 1e-3 * float(np.nanmax(np.abs(answers), initial=1e-30))
+    if not np.allclose(few @ weights + offset, answers, rtol=1e-3, atol=room, equal_nan=True):
+        raise ValueError(
+            f"{type(fitted).__name__} is not linear in its features, so it has no kernels over lags. Take "
+            "a linear map, or put Delays before it in a pipeline."
+        )
+    return weights, offset
+
+
+def _plain_ridge(inner: Any) -> bool:
+    """Whether sums over samples say all that this estimator asks for: ridge on the CPU, weights in memory."""
+    return (
+        type(inner) is Ridge
+        and inner.device is None
+        and inner.max_memory is None
+        and inner.solver in ("auto", "primal")
+        and not isinstance(inner.cv, str)
+    )
 
 
 def sampling_interval(X: Any, sfreq: Any) -> float:

@@ -6,13 +6,15 @@ import pytest
 import xarray as xr
 from numpy.testing import assert_allclose, assert_array_equal
 from references.linear import slow_delays, slow_r2, slow_smooth_ridge
+from sklearn.base import clone
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.linear_model import Ridge as Theirs
+from sklearn.model_selection import KFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from neurodecode.evaluation import SplitBy, cross_validate
-from neurodecode.exceptions import AlignmentError, CapacityError, DegenerateDataError, TimingError
+from neurodecode.exceptions import AlignmentError, CapacityError, DegenerateDataError, NeurodecodeWarning, TimingError
 from neurodecode.linear import BandedRidge, Delays, Ridge, TemporalResponse, chain_time
 from neurodecode.representation import Labelled, as_representation, concat
 
@@ -265,6 +267,20 @@ class TestLabels:
         one = TemporalResponse(0, 0.05, scaled).fit(X, Y)
         assert_allclose(one.predict(X), one.estimator_.predict(_lagged(X, one)) + Y.values.mean(0), atol=1e-8)
 
+    @pytest.mark.parametrize("window", [(-0.02, 0.03), (0.01, 0.03), (-0.04, -0.01)])
+    def test_samples_with_all_their_lags(self, window):
+        X, Y, _ = planted(25, n=400)
+        model = TemporalResponse(*window, Ridge(1.0)).fit(X, Y)
+        steps = np.round(model.lags_ * SFREQ).astype(int)
+        ones = slow_delays(np.ones((400, 1)), steps, X["run"].values)
+        kept = model.inside(X)
+        assert_array_equal(kept.values, ones.all(1))
+        assert_array_equal(kept["stimulus"], X["stimulus"])
+        deep = trials(X.values.reshape(4, 100, 2).transpose(0, 2, 1))
+        assert_array_equal(model.inside(deep).values, ones.all(1).reshape(4, 100))
+        theirs = mne.decoding.ReceptiveField(*window, SFREQ, estimator=1.0).fit(X.values[:100], Y.values[:100])
+        assert_array_equal(np.flatnonzero(kept.values[:100]), np.arange(100)[theirs.valid_samples_])
+
     def test_chained_trials(self):
         rng = np.random.default_rng(19)
         X = trials(rng.normal(size=(4, 3, 5)))
@@ -376,3 +392,96 @@ class TestFaults:
         double = TemporalResponse(0, 0.03, Ridge(1.0), smooth=1.0).fit(X, Y)
         assert_allclose(single.coef_, double.coef_, atol=1e-4)
         assert isinstance(rest.predict(X), xr.DataArray)
+
+
+class TestSums:
+    """Fits from sums over samples are those of the lagged features."""
+
+    @staticmethod
+    def both(monkeypatch, model, X, Y):
+        with monkeypatch.context() as patched:
+            patched.setattr("neurodecode.linear.receptive.solve", lambda *_, **__: None)
+            slow = clone(model).fit(X, Y)
+        with monkeypatch.context() as patched:
+            patched.setattr(TemporalResponse, "_from_design", None)
+            return clone(model).fit(X, Y), slow
+
+    @pytest.mark.parametrize("window", [(-0.03, 0.05), (0.02, 0.06), (-0.06, -0.01), (0.0, 0.0)])
+    @pytest.mark.parametrize(("smooth", "centre"), [(0.0, True), (2.0, True), (0.0, False)])
+    def test_one_penalty(self, monkeypatch, window, smooth, centre):
+        rng = np.random.default_rng(30)
+        runs = np.repeat([0, 1, 2], [150, 9, 110])
+        x, y = rng.normal(2.0, 1, size=(269, 3)), rng.normal(-1.0, 1, size=(269, 4))
+        model = TemporalResponse(*window, Ridge(4.0, fit_intercept=centre), smooth=smooth, patterns=True)
+        quick, slow = self.both(monkeypatch, model, series(x, runs), series(y, runs, "sensors"))
+        assert_allclose(quick.coef_, slow.coef_, atol=1e-12)
+        assert_allclose(quick.intercept_, slow.intercept_, atol=1e-12)
+        assert_allclose(quick.patterns_, slow.patterns_, atol=1e-9)
+        assert_allclose(quick.estimator_.coef_, slow.estimator_.coef_, atol=1e-12)
+        assert_array_equal(quick.estimator_.alpha_, slow.estimator_.alpha_)
+        given = labelled_design(quick, series(x, runs))
+        assert_allclose(quick.estimator_.predict(given), slow.estimator_.predict(given), atol=1e-12)
+
+    @pytest.mark.parametrize("cv", [5, SplitBy("run"), [(np.arange(200, 800), np.arange(0, 200))]])
+    @pytest.mark.parametrize("shared", [False, True])
+    @pytest.mark.filterwarnings(QUIET)
+    def test_penalties_chosen_over_folds(self, monkeypatch, cv, shared):
+        X, Y, _ = planted(31, n=800)
+        X[:, 0] *= 3
+        Y[:, 1] *= 5
+        Y[:, 2] = 7.0
+        ridge = Ridge(np.logspace(-1, 4, 6), cv=cv, shared_alpha=shared)
+        quick, slow = self.both(monkeypatch, TemporalResponse(-0.02, 0.06, ridge), X, Y)
+        assert_array_equal(quick.estimator_.alpha_, slow.estimator_.alpha_)
+        assert shared or len(set(quick.estimator_.alpha_)) > 1
+        assert_allclose(quick.estimator_.best_score_, slow.estimator_.best_score_, atol=1e-10)
+        assert_allclose(quick.coef_, slow.coef_, atol=1e-12)
+        assert_allclose(quick.intercept_, slow.intercept_, atol=1e-12)
+
+    @pytest.mark.parametrize("alphas", [1e-3, [1e-3, 3e-3]])
+    @pytest.mark.filterwarnings(QUIET)
+    def test_features_that_hardly_change_from_lag_to_lag(self, monkeypatch, alphas):
+        """The lagged features have a condition of 1e6, their sums of 1e12: weights are refined."""
+        rng = np.random.default_rng(32)
+        x = np.cumsum(np.cumsum(rng.normal(size=(3000, 2)), 0), 0)
+        x = (x - x.mean(0)) / x.std(0)
+        y = rng.normal(size=(3000, 3)) + x[:, :1]
+        model = TemporalResponse(0, 0.15, Ridge(alphas), by=None, sfreq=SFREQ)
+        with monkeypatch.context() as patched:
+            patched.setattr("neurodecode.linear.receptive.solve", lambda *_, **__: None)
+            slow = clone(model).fit(x, y)
+        quick = clone(model).fit(x, y)
+        assert_allclose(quick.coef_, slow.coef_, atol=1e-8 * np.abs(slow.coef_).max())
+
+    def test_trials_and_single_precision(self, monkeypatch):
+        rng = np.random.default_rng(33)
+        x, y = rng.normal(size=(30, 3, 40)), rng.normal(size=(30, 2, 40))
+        quick, slow = self.both(monkeypatch, TemporalResponse(-0.02, 0.04, Ridge(3.0), sfreq=SFREQ), x, y)
+        assert_allclose(quick.coef_, slow.coef_, atol=1e-12)
+        single = TemporalResponse(-0.02, 0.04, Ridge(3.0), sfreq=SFREQ).fit(x.astype("f4"), y.astype("f4"))
+        assert single.coef_.dtype == np.float32
+        assert_allclose(single.coef_, quick.coef_, atol=1e-5)
+
+    @pytest.mark.filterwarnings(QUIET)
+    def test_what_sums_do_not_say_goes_the_long_way(self, monkeypatch):
+        X, Y, _ = planted(34, n=400)
+        asked = []
+        real = TemporalResponse._from_design
+        monkeypatch.setattr(TemporalResponse, "_from_design", lambda *given: asked.append(1) or real(*given))
+        scattered = KFold(5, shuffle=True, random_state=0)
+        for inner in (
+            Ridge(1.0, solver="dual"), Ridge([1, 10], cv="loo"), Theirs(1.0), Ridge([1.0, 10.0], cv=scattered),
+        ):  # fmt: skip
+            at = len(asked)
+            TemporalResponse(0, 0.03, inner).fit(X, Y)
+            assert len(asked) == at + 1, inner
+        x = np.column_stack([X.values, X.values.sum(1)])
+        singular = TemporalResponse(0, 0.03, Ridge(0.0)).fit(series(x, X["run"].values), Y)
+        assert len(asked) == 5 and np.abs(singular.coef_).max() < 10
+        with pytest.warns(NeurodecodeWarning, match="equal to an earlier one"):
+            TemporalResponse(0, 0.03, Ridge(1.0)).fit(X[:, [0, 0]], Y)
+
+
+def labelled_design(model, X):
+    centred = X.copy(data=X.values - model.mean_).assign_attrs(tr=1 / SFREQ)
+    return Delays(model.lags_).fit_transform(centred).values
