@@ -41,9 +41,9 @@ def world(n: int, p: int, t: int, decay: float, seed: int) -> tuple[np.ndarray, 
     return x - x[:n].mean(0), y - y[:n].mean(0)
 
 
-def ours(x: np.ndarray, y: np.ndarray, alphas: np.ndarray, folds: int, **how: Any) -> Any:
-    """Penalties, cross-validated R2 and the model; ``how`` goes to the estimator."""
-    model = Ridge(alphas, cv=folds, fit_intercept=False, **how).fit(x, y)
+def ours(x: np.ndarray, y: np.ndarray, alphas: np.ndarray, folds: int, precision: str, weights: str) -> Any:
+    """Penalties, cross-validated R2 and the model."""
+    model = Ridge(alphas, cv=folds, fit_intercept=False, precision=precision).fit(x, y, weights=weights)
     return model.alpha_, model.best_score_, model
 
 
@@ -103,7 +103,7 @@ def main() -> None:
     for precision in ("exact", "fast"):
         for weights in ("dual", "memory"):
             jobs[f"{precision}, {weights}"] = lambda precision=precision, weights=weights: ours(
-                x, y, alphas, given.folds, precision=precision, weights=weights
+                x, y, alphas, given.folds, precision, weights
             )
             jobs[f"{precision}, {weights}"]()
     taken: dict[str, list[float]] = {name: [] for name in jobs}

@@ -26,7 +26,7 @@ CHUNK = 1024  # voxels that lie together on disk
 SMALL = {"voxels": 3000, "features": 250, "samples": 200, "held_out": 100}
 METHOD = """\
 Features are white noise. One voxel in four follows them, with weights drawn from a normal distribution for all features
-and as much noise as signal; the others are noise. Responses are written to disk block by block. `Ridge(weights=folder)`
+and as much noise as signal; the others are noise. Responses are written to disk in blocks. `Ridge.fit(weights=folder)`
 reads them in blocks, chooses a penalty for each voxel inside the training samples, and writes coefficients to a file.
 
 For such a world the best penalty is the number of features over the signal-to-noise ratio (1), and the error of ridge
@@ -85,17 +85,16 @@ def simulate(folder, size, part, seed):
 
 def fit(folder, size, part, seed):
     """Fit a part, predict its held-out samples, and write what was found beside it. Runs in a process of its own."""
-    folder, n, best = Path(folder), size["samples"], size["features"]
-    x = features(size, seed)
+    folder, n, best, x = Path(folder), size["samples"], size["features"], features(size, seed)
     y, truth = (zarr.open_array(str(folder / name), mode="r") for name in ("train.zarr", "test.zarr"))
     before, start = memory("VmRSS"), time.perf_counter()
     model = Ridge(
         [best * 10.0**power for power in np.arange(-4, 5) / 2], cv=size["folds"], precision=size["precision"],
-        weights=folder, max_memory=allowed(size["limit"]) - before,
+        max_memory=allowed(size["limit"]) - before,
     )  # fmt: skip
     with warnings.catch_warnings():  # null voxels belong to the largest penalty
         warnings.filterwarnings("ignore", "The best penalty stands at the upper edge", NeurodecodeWarning)
-        model.fit(x[:n], y)
+        model.fit(x[:n], y, weights=folder)
     seconds = time.perf_counter() - start
     held = np.lib.format.open_memmap(folder / "held.npy", mode="w+", dtype=np.float32, shape=truth.shape)
     model.predict(x[n:], out=held)

@@ -158,7 +158,7 @@ def plan(job: Job, max_memory: float | str | None = None) -> Plan:
     least = job.peak(held[-1], min(BLOCKS), 0)
     kept = {"memory": "coefficients", "dual": "dual weights", "disk": "scores of the penalties"}[job.weights]
     size = {"memory": job.p * job.itemsize, "dual": job.n * job.itemsize, "disk": job.result_bytes() / job.t}
-    advice = ", keep the weights on disk (weights=FOLDER)" if job.weights != "disk" else ""
+    advice = ", keep the weights on disk (fit(X, y, weights=FOLDER))" if job.weights != "disk" else ""
     raise CapacityError(
         f"Ridge on {job.n:,} samples x {job.p:,} features and {job.t:,} targets ({8 * job.itemsize}-bit) needs at "
         f"least {said(least)} beyond its inputs, in blocks of {min(BLOCKS)} targets; "

@@ -117,7 +117,7 @@ def _known(final: Any) -> bool:
         svd = final.solver == "svd" and final.shrinkage is None
         return plain and (svd or final.solver == "lsqr") and _amount(final.shrinkage) and final.n_components is None
     if type(final) is Ridge:
-        usual = final.precision == "exact" and final.weights == "memory" and not isinstance(final.cv, str)
+        usual = final.precision == "exact" and not isinstance(final.cv, str)
         return final.device is None and final.max_memory is None and usual
     return type(final) is CorrelationClassifier
 

@@ -74,10 +74,6 @@ class Ridge(MultiOutputMixin, RegressorMixin, BaseEstimator):
     precision : ``"exact"``: penalties are compared in the arithmetic of the data. ``"fast"``: in bfloat16 where the
         processor multiplies bfloat16 matrices in hardware, in float32 elsewhere (``selection_dtype_`` says). The fit at
         the chosen penalties is the same. What it costs: see Notes. Not used by ``"loo"`` and ``"gcv"``.
-    weights : where the weights are kept. ``"memory"``: as an array of coefficients. ``"dual"``: as sample weights
-        beside the features, which is smaller where there are fewer samples than features; enough to predict, and
-        ``coef_`` is worked out when asked for. A folder: in its ``coef.npy``, written block by block; ``coef_`` is a
-        read-only memory map. A later fit into the same folder replaces the file.
     device : torch device for the algebra, such as ``"cuda"``; None: the CPU. A device that is not there raises.
 
     Attributes
@@ -91,7 +87,7 @@ class Ridge(MultiOutputMixin, RegressorMixin, BaseEstimator):
     selection_dtype_ : ``"bfloat16"``, ``"float32"`` or ``"float64"``: in which penalties were compared; None: a single
         penalty.
     memory_ : predicted peak of ``fit`` in bytes beyond the arrays that it was given.
-    dual_coef_ : (samples, targets), with ``weights="dual"``; ``coef_`` is the centred X' times these.
+    dual_coef_ : (samples, targets), after ``fit(weights="dual")``; ``coef_`` is the centred X' times these.
     solver_ : ``"primal"`` or ``"dual"``, as used for the final fit.
     n_features_in_ : number of features.
 
@@ -143,7 +139,6 @@ class Ridge(MultiOutputMixin, RegressorMixin, BaseEstimator):
         max_memory: float | str | None = None,
         device: Any = None,
         precision: str = "exact",
-        weights: Any = "memory",
     ):
         self.alphas = alphas
         self.cv = cv
@@ -153,32 +148,35 @@ class Ridge(MultiOutputMixin, RegressorMixin, BaseEstimator):
         self.max_memory = max_memory
         self.device = device
         self.precision = precision
-        self.weights = weights
 
     @property
     def targets_independent(self) -> bool:
         """True where every target is fitted as if it were alone, so that permuted targets can stand side by side."""
         return not self.shared_alpha
 
-    def fit(self, X: Any, y: Any) -> Ridge:
+    def fit(self, X: Any, y: Any, weights: Any = "memory") -> Ridge:
         """Choose the penalties and fit the weights.
 
         Parameters
         ----------
         X : (samples, features); y : (samples, targets) or (samples,). Labelled or plain.
+        weights : where the weights are kept. ``"memory"``: as an array of coefficients. ``"dual"``: as sample weights
+            beside the features, which is smaller where there are fewer samples than features; enough to predict, and
+            ``coef_`` is worked out when asked for. A folder: in its ``coef.npy``, written block by block; ``coef_`` is
+            a read-only memory map. A later fit into the same folder replaces the file.
 
         Returns
         -------
         self
         """
-        return self._fit(X, y, 1)
+        return self._fit(X, y, 1, weights)
 
     def fit_copies(self, X: Any, y: Any, copies: int) -> Ridge:
         """:meth:`fit` to ``copies`` sets of equally many targets side by side, each as if it came alone.
 
         For null distributions: every permuted copy of the targets chooses its own shared penalty.
         """
-        return self._fit(X, y, copies)
+        return self._fit(X, y, copies, "memory")
 
     def smoothers(self, X: Any, folds: list[tuple[np.ndarray, np.ndarray]]) -> list[Smoother] | None:
         """What takes targets of the training samples to predictions for the test samples, one for each (train, test).
@@ -189,7 +187,7 @@ class Ridge(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
         return ridge_smoothers(self, X, folds)
 
-    def _fit(self, X: Any, y: Any, copies: int) -> Ridge:
+    def _fit(self, X: Any, y: Any, copies: int, weights: Any) -> Ridge:
         check_same_samples(X, y)
         device = resolve(self.device)
         choose_solver(1, 1, self.solver)
@@ -206,7 +204,7 @@ class Ridge(MultiOutputMixin, RegressorMixin, BaseEstimator):
         job = Job(
             n, p, table.shape[1], len(alphas), tuple((len(train), len(test)) for train, test in folds),
             x.dtype.itemsize, self.solver, not np.may_share_memory(x, _inputs.matrix(X)),
-            _weights.kind_of(self.weights), _inputs.together(table),
+            _weights.kind_of(weights), _inputs.together(table),
         )  # fmt: skip
         steps = plan(job, self.max_memory)
         self.memory_ = steps.peak
@@ -235,17 +233,17 @@ class Ridge(MultiOutputMixin, RegressorMixin, BaseEstimator):
             _warn_edges(best[~blocks.constant], alphas, stacklevel=4)
         self.alpha_ = chosen
         del gram
-        self._solve(centred, spectrum, mean, blocks)
+        self._solve(centred, spectrum, mean, blocks, weights)
         self.features_ = Labels.of(X if isinstance(X, xr.DataArray) else x, "unit")
         self.targets_ = Labels.of(y if isinstance(y, xr.DataArray) else table, "unit")
         self.one_target_ = targets.ndim == 1
         return self
 
-    def _solve(self, x: torch.Tensor, spectrum: Spectrum, mean: np.ndarray, targets: Targets) -> None:
+    def _solve(self, x: torch.Tensor, spectrum: Spectrum, mean: np.ndarray, targets: Targets, weights: Any) -> None:
         """Weights and intercepts at the chosen penalties, a block of targets after the other."""
         p, t, dtype = x.shape[1], len(self.alpha_), targets.dtype
         still = ~x.any(0).cpu().numpy()
-        kind = _weights.kind_of(self.weights)
+        kind = _weights.kind_of(weights)
         onto: Any
         if kind == "dual":
             onto = _weights.Dual(x.cpu().numpy(), t, dtype)
@@ -255,7 +253,7 @@ class Ridge(MultiOutputMixin, RegressorMixin, BaseEstimator):
             if kind == "memory":
                 onto = _weights.InMemory(p, t, dtype, still)
             else:
-                onto = _weights.OnDisk(self.weights, p, t, dtype, still, targets.masked)
+                onto = _weights.OnDisk(weights, p, t, dtype, still, targets.masked)
             lever = mean
         self.intercept_ = np.zeros(t, dtype=dtype)
         with onto:
@@ -279,10 +277,10 @@ class Ridge(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
     @property
     def dual_coef_(self) -> np.ndarray:
-        """(samples, targets) weights of the training samples; with ``weights="dual"``."""
+        """(samples, targets) weights of the training samples; after ``fit(weights="dual")``."""
         kept = vars(self).get("_kept")
         if not isinstance(kept, _weights.Dual):
-            raise AttributeError("dual_coef_ is there after fit with weights='dual'")
+            raise AttributeError("dual_coef_ is there after fit(X, y, weights='dual')")
         return kept.dual
 
     def predict(self, X: Any, out: Any = None) -> Any:
@@ -300,7 +298,7 @@ class Ridge(MultiOutputMixin, RegressorMixin, BaseEstimator):
         t = len(self.intercept_)
         if out is not None and tuple(out.shape) != (len(x), t):
             raise ValueError(f"out has the shape {tuple(out.shape)}; expected {(len(x), t)}.")
-        if out is None and _weights.kind_of(self.weights) == "memory":
+        if out is None and isinstance(self._kept, _weights.InMemory):
             found = self._kept.product(x, slice(None)) + self.intercept_
         else:
             found = np.empty((len(x), t), dtype=np.result_type(x, self.intercept_)) if out is None else out

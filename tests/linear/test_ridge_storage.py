@@ -120,7 +120,7 @@ class TestWeights:
             usual = Ridge(ALPHAS, **settings).fit(x, y)
         for weights in ("dual", tmp_path):
             with pytest.warns(match="1 constant"):
-                other = Ridge(ALPHAS, weights=weights, **settings).fit(x, y)
+                other = Ridge(ALPHAS, **settings).fit(x, y, weights=weights)
             close = {"rtol": 1e-3, "atol": 1e-4} if dtype == np.float32 else {"rtol": 1e-8, "atol": 1e-9}
             np.testing.assert_array_equal(other.alpha_, usual.alpha_)
             np.testing.assert_allclose(other.coef_, usual.coef_, **close)
@@ -130,7 +130,7 @@ class TestWeights:
 
     def test_dual_weights_lead_to_coefficients(self):
         x, y = draw(20, 60, dtype=np.float64)
-        model = Ridge(ALPHAS, weights="dual").fit(x, y)
+        model = Ridge(ALPHAS).fit(x, y, weights="dual")
         assert model.dual_coef_.shape == (20, 90)
         np.testing.assert_allclose((x - x.mean(0)).T @ model.dual_coef_, model.coef_)
         with pytest.raises(AttributeError, match="weights='dual'"):
@@ -138,7 +138,7 @@ class TestWeights:
 
     def test_the_file(self, tmp_path):
         x, y = draw()
-        model = Ridge(ALPHAS, weights=tmp_path / "new" / "folder").fit(x, y)
+        model = Ridge(ALPHAS).fit(x, y, weights=tmp_path / "new" / "folder")
         assert [path.name for path in (tmp_path / "new" / "folder").iterdir()] == ["coef.npy"]
         raw = np.load(tmp_path / "new" / "folder" / "coef.npy", mmap_mode="r")
         assert raw.shape == (90, 12)  # targets first: a block of targets lies in one piece
@@ -147,7 +147,7 @@ class TestWeights:
         with pytest.raises(ValueError, match="read-only"):
             model.coef_[0, 0] = 1
         before = model.coef_
-        again = Ridge(ALPHAS, weights=tmp_path / "new" / "folder").fit(x, 2 * y)
+        again = Ridge(ALPHAS).fit(x, 2 * y, weights=tmp_path / "new" / "folder")
         np.testing.assert_allclose(again.coef_, 2 * before, rtol=1e-5)  # the earlier map is as it was
         (tmp_path / "new" / "folder" / "coef.npy").unlink()
         with pytest.raises(FileNotFoundError, match="Fit it again"):
@@ -157,13 +157,13 @@ class TestWeights:
         x, y = draw()
         y[3, 80] = np.inf
         with pytest.raises(DegenerateDataError):
-            Ridge(1.0, weights=tmp_path).fit(x, y)
+            Ridge(1.0).fit(x, y, weights=tmp_path)
         assert not list(tmp_path.iterdir())
 
     @pytest.mark.parametrize("weights", ["nowhere", 3, None, ""])
     def test_other_places_are_refused(self, weights):
         with pytest.raises(ValueError, match="'memory', 'dual', or the path of a folder"):
-            Ridge(1.0, weights=weights).fit(*draw())
+            Ridge(1.0).fit(*draw(), weights=weights)
 
     def test_masked_targets(self, tmp_path):
         x, y = draw()
@@ -172,7 +172,7 @@ class TestWeights:
         X = as_representation(x, stimulus=stimulus, kind="network")
         Y = as_representation(y, stimulus=stimulus, kind="fmri", nan_policy="drop_targets")
         for weights in ("dual", tmp_path):
-            found = Ridge(1.0, weights=weights).fit(X, Y)
+            found = Ridge(1.0).fit(X, Y, weights=weights)
             assert np.isnan(found.predict(X)[:, 1]).all()
             assert np.isnan(found.coef_[:, 1]).all()
             assert np.isfinite(found.predict(X)[:, [0, 2]]).all()
@@ -180,7 +180,7 @@ class TestWeights:
     @pytest.mark.parametrize("weights", ["memory", "dual", "disk"])
     def test_predictions_go_where_they_are_wanted(self, weights, tmp_path):
         x, y = draw(t=5000)
-        model = Ridge(1.0, weights=tmp_path if weights == "disk" else weights).fit(x, y)
+        model = Ridge(1.0).fit(x, y, weights=tmp_path if weights == "disk" else weights)
         out = np.lib.format.open_memmap(tmp_path / "out.npy", mode="w+", dtype=np.float32, shape=(9, 5000))
         assert model.predict(x[:9], out=out) is out
         np.testing.assert_allclose(out, model.predict(x[:9]), rtol=1e-4, atol=1e-4)
@@ -204,7 +204,7 @@ class TestMemory:
         x, y = np.broadcast_to(np.float32(1), (100, 5000)), np.broadcast_to(np.float32(1), (100, 200_000))
         for weights, least in (("memory", "3.7 GiB"), ("dual", "76.3 MiB"), (tmp_path, "6.1 MiB")):
             with pytest.raises(CapacityError, match=f"alone take {least}"):
-                Ridge(1.0, max_memory="1 MB", weights=weights).fit(x, y)
+                Ridge(1.0, max_memory="1 MB").fit(x, y, weights=weights)
 
     def test_a_fit_and_its_predictions_stay_below_what_was_allowed(self, tmp_path):
         """Targets in a zarr store and weights in a file, both larger than the limit, in a process of their own."""
@@ -227,12 +227,12 @@ class TestMemory:
             folder = sys.argv[1]
             Y = zarr.open_array(folder + "/y.zarr", mode="r")
             X = np.random.default_rng(0).normal(size=(400, 500)).astype(np.float32)
-            settings = {"cv": 4, "max_memory": sys.argv[2], "weights": folder}
-            small = Ridge(np.logspace(0, 5, 6), **settings).fit(X, np.array(Y[:, :300]))
+            settings = {"cv": 4, "max_memory": sys.argv[2]}
+            small = Ridge(np.logspace(0, 5, 6), **settings).fit(X, np.array(Y[:, :300]), weights=folder)
             small.predict(X[:50])
             del small
             before = high_water(reset=True)
-            model = Ridge(np.logspace(0, 5, 6), **settings).fit(X, Y)
+            model = Ridge(np.logspace(0, 5, 6), **settings).fit(X, Y, weights=folder)
             peak = high_water() - before
             out = np.lib.format.open_memmap(folder + "/out.npy", mode="w+", dtype=np.float32, shape=(50, Y.shape[1]))
             model.predict(X[:50], out=out)
