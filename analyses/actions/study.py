@@ -10,6 +10,10 @@ from neurodecode.compute.device import single_thread
 from neurodecode.similarity import Weighted, compare_models
 from neurodecode.sources import recipes
 
+CLIPS = ["clip", "clips"]
+METRIC = "1 - correlation, cross-validated"
+LABEL = {"label": "Spearman correlation of dissimilarities"}
+
 
 def run(job):
     with single_thread():
@@ -48,16 +52,24 @@ def tree(job, data, models, results):
         ]
     table = np.stack([results[area]["mean"].values for area in data], axis=1)
     coords = {"layer": list(models), "roi": list(data)}
-    shown = {
-        f"rdm {area}": xr.Dataset({"rdm": rdms.mean("subject")}, attrs={"name": area}) for area, rdms in data.items()
-    }
+    results = {name: found.assign_attrs(shows="models", sample_name=CLIPS) for name, found in results.items()}
+    shown = {"dissimilarities of the areas": matrices(data)}
     return evaluation.study_tree(
         results | shown,
         answer=answer(data, results),
         figures=figures,
-        matrix=xr.DataArray(table, coords, ("layer", "roi"), attrs={"score": "Spearman"}),
+        matrix=xr.DataArray(table, coords, ("layer", "roi"), attrs=LABEL),
         **tomllib.loads((job.study.folder / "study.toml").read_text(encoding="utf-8"))["page"],
     )
+
+
+def matrices(data):
+    """The mean matrix of every area."""
+    like = next(iter(data.values())).mean("subject")
+    stack = np.stack([rdms.mean("subject").values for rdms in data.values()])
+    rdms = xr.DataArray(stack, {"area": list(data), **like.coords}, ("area", *like.dims), attrs={"metric": METRIC})
+    about = {"shows": "rdm", "percentile": True, "sample_name": CLIPS, "wide": True}
+    return xr.Dataset({"rdm": rdms}, attrs=about)
 
 
 def answer(data, results):

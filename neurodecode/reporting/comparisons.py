@@ -326,10 +326,13 @@ def models_caption(node: xr.Dataset) -> str:
         said.append(f"No ceiling: {attrs['ceiling_reason']}.")
     if "p_fdr" in node:
         said.append("Bold numbers: above 0, p(FDR) < .05.")
+    kind, arcs = arcs_of(node)
+    every = len(arcs) == node.sizes["model"] * (node.sizes["model"] - 1) // 2
+    rest = "." if every else "; all other pairs differ."
     said += {
         "differ": ["Arcs join models that differ, p(FDR) < .05."],
-        "same": ["Arcs join models of which no difference can be shown, p(FDR) ≥ .05; all other pairs differ."],
-    }.get(arcs_of(node)[0], [])
+        "same": ["Arcs join models of which no difference can be shown, p(FDR) ≥ .05" + rest],
+    }.get(kind, [])
     if attrs.get("folds"):
         said.append(f"All scores are of stimuli left out ({attrs['folds']} folds), and fits without the person scored.")
     n = int(attrs.get("n_stimuli") or 0)

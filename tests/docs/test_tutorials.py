@@ -86,6 +86,26 @@ def told(monkeypatch, folder):
 
 
 @pytest.mark.slow
+def test_comparing_representations_finds_what_was_planted():
+    cells, space = tutorials.run(DOCS / "tutorials" / "03_comparing_representations.py")
+    found, values = space["found"], space["values"]
+    best = {name: str(one["model"].values[one["mean"].values.argmax()]) for name, one in found.items()}
+    assert best["V1"] == "contrast" and best["language area"] == "words"
+    for name in ("V1", "language area"):
+        result = found[name]
+        assert result["p_fdr"].sel(model=best[name]) < 0.01 < result["p_fdr"].sel(model="noise")
+        assert result["mean"].max() < result["ceiling_upper"]
+    lower = {name: float(space["noise_ceiling"](rdms)["lower"]) for name, rdms in space["group"].items()}
+    assert abs(lower["null area"]) < 0.03 < 0.2 < min(lower["V1"], lower["language area"])
+    assert values["cka"][1] > 0.4 and abs(values["cka_debiased"][1]) < 0.05 and values["cka_debiased"][0] > 0.8
+    assert float(space["tested"]["p"]) > 0.05
+    attrs = space["matched"].attrs
+    assert attrs["p_held_out"] < 0.05 and attrs["best_held_out"] > attrs["matched_held_out"] > 0.5
+    assert "'another'" in "".join(cell.printed for cell in cells)
+    assert sum(len(cell.pictures) for cell in cells) == 5
+
+
+@pytest.mark.slow
 def test_stories_and_delays_without_the_weights(monkeypatch, tmp_path):
     space, _ = told(monkeypatch, tmp_path)
     assert not space["learnt"]

@@ -248,6 +248,12 @@ def test_the_best_of_every_row_is_outlined_and_distances_are_turned():
         ]
     assert "small is alike" in ax.figure.axes[-1].get_ylabel()
     assert alignments.best_of(np.eye(3), "cka", itself=True).tolist() == [1, 0, 0]
+    own, same_names = compare_grid(spaces, how="cka"), compare_grid(spaces, dict(zip(spaces, others.values())), "cka")
+    same_names[0, 1] += 0.01
+    for cells, trivial in ((own, True), (same_names, False)):
+        boxes = [one for one in alignments.grid(cells).patches if one.get_gid() == "best"]
+        diagonal = [round(box.get_x() + 0.45) == round(box.get_y() + 0.44) for box in boxes]
+        assert any(diagonal) != trivial, "two sets may have the same names"
 
 
 def test_cells_within_the_null_are_hatched():
