@@ -1,7 +1,11 @@
-"""Bootstrap noise ceilings, and ten models scored, against rsatoolbox: 15 people, 92 stimuli, 100 draws."""
+"""Bootstrap noise ceilings, and ten models scored, against rsatoolbox: 15 people, 92 stimuli, 100 draws.
+
+    python analyses/benchmarks/bench_rsa_inference.py [--how cosine spearman] [--rounds 1]
+"""
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import io
 import warnings
@@ -18,6 +22,10 @@ DRAWS, PEOPLE, N = 100, 15, 92
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--how", nargs="+", default=["cosine", "spearman"])
+    parser.add_argument("--rounds", type=int, default=1)
+    asked = parser.parse_args()
     warnings.simplefilter("ignore")
     rng = np.random.default_rng(0)
     true = rng.random(N * (N - 1) // 2)
@@ -27,7 +35,7 @@ def main() -> None:
     ours, theirs = as_rdm(people, stimulus=names), RDMs(people)
     labelled = {f"m{k}": as_rdm(model, stimulus=names) for k, model in enumerate(models)}
     fixed = [ModelFixed(f"m{k}", model) for k, model in enumerate(models)]
-    for how in ("cosine", "spearman"):
+    for how in asked.how:
 
         def ceilings(how=how):
             return [boot_noise_ceiling(bootstrap_sample_pattern(theirs)[0], method=how) for _ in range(DRAWS)]
@@ -39,7 +47,7 @@ def main() -> None:
         found = side_by_side(
             lambda how=how: noise_ceiling(ours, how, bootstrap="stimulus", n_bootstrap=DRAWS, random_state=0),
             ceilings,
-            rounds=1,
+            rounds=asked.rounds,
         )
         report(f"noise ceiling, {how}, {DRAWS} draws of stimuli", "rsatoolbox", found, 50)
         found = side_by_side(
@@ -47,7 +55,7 @@ def main() -> None:
                 labelled, ours, how=how, bootstrap="both", n_bootstrap=DRAWS, random_state=0
             ),
             scored,
-            rounds=1,
+            rounds=asked.rounds,
         )
         report(f"10 models with tests, {how}, {DRAWS} draws of both", "rsatoolbox", found, 50)
 

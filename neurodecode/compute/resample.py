@@ -111,9 +111,16 @@ def weighted_ranks(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
     >>> weighted_ranks(np.array([[5.0, 7.0, 5.0]]), np.ones(3)).tolist()
     [[1.5, 3.0, 1.5]]
     """
+    rows, p = values.shape
     ranks = np.empty(values.shape)
-    for row, part in zip(ranks, values):
-        _rank_ordered(part, np.argsort(part), weights, row)
+    if not p:
+        return ranks
+    # Some rows at a time, so that what they need stays in the cache.
+    size = max(1, 32768 // p)
+    for start in range(0, rows, size):
+        part = values[start : start + size]
+        order = np.argsort(part, axis=1)
+        _rank_ordered(np.take_along_axis(part, order, axis=1), order, weights, ranks[start : start + size])
     return ranks
 
 
@@ -139,12 +146,12 @@ def ranks_of_halves(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 def _rank_whole(values: np.ndarray, weights: np.ndarray, out: np.ndarray) -> None:
     """Mean ranks of whole numbers into ``out``: each is sorted with its position in the bits below it."""
-    rows, p = values.shape
+    p = values.shape[1]
     values = values - values.min(axis=1, keepdims=True)
     bits, most = int(p - 1).bit_length(), int(values.max())
     if most >= 1 << (63 - bits):
-        for row, ranked in zip(values, out):
-            _rank_ordered(row, np.argsort(row), weights, ranked)
+        order = np.argsort(values, axis=1)
+        _rank_ordered(np.take_along_axis(values, order, axis=1), order, weights, out)
         return
     kind: Any = np.uint32 if most < 1 << (32 - bits) else np.uint64
     key = values.astype(kind)
@@ -153,8 +160,14 @@ def _rank_whole(values: np.ndarray, weights: np.ndarray, out: np.ndarray) -> Non
     key.sort(axis=1)
     order = (key & kind((1 << bits) - 1)).astype(np.intp)
     key >>= kind(bits)
+    _rank_ordered(key, order, weights, out)
+
+
+def _rank_ordered(ordered: np.ndarray, order: np.ndarray, weights: np.ndarray, out: np.ndarray) -> None:
+    """Mean ranks of runs of equal values into ``out``, once it is known how the values of every row are ordered."""
+    rows, p = ordered.shape
     ends = np.ones((rows, p), dtype=bool)
-    np.not_equal(key[:, 1:], key[:, :-1], out=ends[:, :-1])
+    np.not_equal(ordered[:, 1:], ordered[:, :-1], out=ends[:, :-1])
     # All rows are one: runs of equal values end with their row, and what stands before it is taken off.
     last = np.flatnonzero(ends)
     above = np.cumsum(weights.take(order.ravel()))[last]
@@ -165,21 +178,6 @@ def _rank_whole(values: np.ndarray, weights: np.ndarray, out: np.ndarray) -> Non
     ranked -= np.arange(rows)[:, None] * float(weights.sum())
     order += np.arange(rows)[:, None] * p
     out.reshape(-1)[order.ravel()] = ranked.ravel()
-
-
-def _rank_ordered(values: np.ndarray, order: np.ndarray, weights: np.ndarray, out: np.ndarray) -> None:
-    """Mean ranks of runs of equal values into ``out``, once it is known how the values are ordered."""
-    if not len(values):
-        return
-    ordered = values[order]
-    last = np.flatnonzero(ordered[1:] != ordered[:-1])
-    last = np.append(last, len(values) - 1)
-    above = np.cumsum(weights[order])[last]
-    middle = above.copy()
-    middle[1:] += above[:-1]
-    middle += 1.0
-    middle *= 0.5
-    out[order] = np.repeat(middle, np.diff(last, prepend=-1))
 
 
 def dual_variance(

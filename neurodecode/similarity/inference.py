@@ -51,8 +51,8 @@ def compare_models(
         label. If one of them has something to fit, all are scored on stimuli held out (2 to 5 folds), each fit done
         without the subject that is scored.
     rdms : ([subject,] stimulus, stimulus_other).
-    how : a row of ``RDM_SCORES`` (``spearman``, ``pearson``, ``kendall``, ``cosine``, ``whitened_cosine`` ...) or a
-        callable (m, pairs) x (k, pairs) -> (m, k).
+    how : a row of ``RDM_SCORES`` (``spearman``, ``pearson``, ``kendall_tau_a``, ``cosine``, ``whitened_cosine`` ...)
+        or a callable (m, pairs) x (k, pairs) -> (m, k).
     bootstrap : what the statement is about: ``"subject"`` other people and these stimuli, ``"stimulus"`` these people
         and other stimuli, ``"both"`` others of both.
     n_bootstrap : draws of the bootstrap, for ``se_bootstrap``, ``low_bootstrap`` and ``high_bootstrap``; 0 for none.

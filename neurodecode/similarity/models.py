@@ -114,9 +114,10 @@ class Weighted:
         # A ridge far below rounding of the data keeps equal parts from breaking the factor.
         factor = np.linalg.cholesky(gram + 1e-10 * np.eye(len(gram))) if len(gram) else gram
         found = np.zeros((len(times), len(parts)))
-        for row, aim in zip(found, toward):
-            if len(gram) and np.isfinite(aim).all():
-                row[usable] = nnls(factor.T, np.linalg.solve(factor, aim))[0] / length[usable]
+        if len(gram):
+            aims = np.linalg.solve(factor, toward.T).T
+            for row in np.flatnonzero(np.isfinite(aims).all(axis=1)):
+                found[row, usable] = nnls(factor.T, aims[row])[0] / length[usable]
         return found
 
     def fit(self, rdms: xr.DataArray, how: Any = "spearman") -> FittedModel:

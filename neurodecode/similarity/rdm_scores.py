@@ -139,18 +139,20 @@ RDM_SCORES: dict[str, Score] = {
     "whitened_pearson": whitened_pearson,
 }
 
+#: Other words for a row.
+SAME: dict[str, str] = {"kendall_tau_a": "kendall", "kendall tau-a": "kendall", "tau-a": "kendall"}
 ANGLES = ("cosine", "whitened_cosine")
 
 
 def rdm_score(how: str | Score) -> Score:
-    """The row of ``RDM_SCORES`` called ``how``; a callable is its own.
+    """The row of ``RDM_SCORES`` called ``how``; a callable is its own. ``kendall`` is also ``kendall_tau_a``.
 
     Examples
     --------
     >>> rdm_score("spearman") is spearman
     True
     """
-    row: Score = lookup(RDM_SCORES, how, "how")
+    row: Score = lookup(RDM_SCORES, SAME.get(how, how) if isinstance(how, str) else how, "how")
     return row
 
 

@@ -29,7 +29,8 @@ def rsa(X: Any, Y: Any, *, score: Any = "spearman", metric: Any = "correlation",
     Parameters
     ----------
     X, Y : (n, p) and (n, q), or labelled dissimilarity matrices, which meet by stimulus too.
-    score : ``"spearman"``, ``"kendall_tau_a"``, ``"cosine"``, ``"whitened_cosine"``, or a function of two vectors.
+    score : ``"spearman"``, ``"kendall_tau_a"`` (or ``"kendall"``), ``"cosine"``, ``"whitened_cosine"``, or a function
+        of two vectors.
     metric : of the dissimilarities, as in :func:`rdm`; matrices that are given are taken as they are.
     device : torch device; None: the CPU.
 
@@ -69,7 +70,7 @@ def rsa_null(
 
 
 def _score(score: Any) -> Any:
-    return rdm_score("kendall" if score == "kendall_tau_a" else score)
+    return rdm_score(score)
 
 
 def _pairs(side: Space, metric: Any) -> np.ndarray:

@@ -236,8 +236,8 @@ def spread(problem: Problem, over: str) -> Spread:
 
     Both: ``subjects + stimuli - shared``, the part that a subject and a stimulus have together being in either. For
     one subject A and B hold it whole, for the mean of S subjects an S-th of it, and the difference tells how large it
-    is: ``shared = (V_one - V_mean) / (S - 1)``, V_one the mean over subjects of A + B of their own scores, for the lower
-    ceiling of what each moves (:func:`reach`).
+    is: ``shared = (V_one - V_mean) / (S - 1)``, V_one the mean over subjects of A + B of their own scores, for the
+    lower ceiling of what each moves (:func:`reach`).
 
     Source: Fafchamps and Gubert 2007, Journal of Development Economics 83, eq. 2.5; Aronow, Samii and Assenova 2015,
     Political Analysis 23, eq. 5 (pairs that share an end); Efron and Stein 1981, Annals of Statistics 9 (the jackknife,
@@ -274,7 +274,7 @@ def reach(lower: float, s: int) -> float:
 
     It is in the pooled matrix of the others too. With h the product of two subjects' unit vectors, equal for all,
     ``lower = h sqrt(s - 1) / sqrt(1 + (s - 2) h)``, and a change of one vector that moves its own score by d moves the
-    sum of all by ``d (2 - (s - 1) h / (1 + (s - 2) h))``: by 2 d where subjects share little, by d where they are equal.
+    sum of all by ``d (2 - (s - 1) h / (1 + (s - 2) h))``: 2 d where subjects share little, d where they are equal.
     """
     square = max(lower, 0.0) ** 2
     h = (square * (s - 2) + np.sqrt(square**2 * (s - 2) ** 2 + 4 * (s - 1) * square)) / (2 * (s - 1))

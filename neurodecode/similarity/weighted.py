@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from .._names import lookup
 from ..compute.resample import dense_codes, pair_ends, pair_weights, ranks_of_codes, ranks_of_halves, weighted_ranks
 
 
@@ -327,9 +326,9 @@ def measure_of(how: Any) -> Measure:
     """The comparison called ``how``; any row of the table of scores, or a callable, works by writing samples out."""
     if isinstance(how, str) and how in COSINES:
         return COSINES[how]
-    from .rdm_scores import RDM_SCORES
+    from .rdm_scores import RDM_SCORES, rdm_score
 
-    row = lookup(RDM_SCORES, how, "how")
+    row = rdm_score(how)
     for name, cosine in COSINES.items():
         if RDM_SCORES.get(name) is row:
             return cosine

@@ -26,4 +26,4 @@ def test_dry_run(data_root, tmp_path):
     weighted = tree["EV weighted"].to_dataset()
     assert weighted.attrs["folds"] == 5 and weighted["model"].values.tolist() == ["weighted", "motion"]
     assert weighted["difference"][0, 1] > 0
-    assert tree["rdm EV"]["rdm"].shape == (90, 90)
+    assert tree["dissimilarities of the areas"]["rdm"].shape[-2:] == (90, 90)

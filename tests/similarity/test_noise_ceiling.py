@@ -9,7 +9,7 @@ import pytest
 
 from neurodecode.compute.resample import dual_variance, holm, pair_weights, ranks_of_halves, weighted_ranks
 from neurodecode.exceptions import AlignmentError, DegenerateDataError
-from neurodecode.similarity import as_rdm, noise_ceiling
+from neurodecode.similarity import as_rdm, compare, compare_models, noise_ceiling
 from neurodecode.similarity.rdm_scores import RDM_SCORES
 from neurodecode.similarity.weighted import COSINES, Sample, bounds_of_products, sums_of_products
 
@@ -131,6 +131,16 @@ def test_the_bootstrap_counts_what_it_cannot_use():
     assert int(np.isnan(found["lower_draw"]).sum()) >= counts["one_subject"]
     again = noise_ceiling(rdms, "pearson", bootstrap="both", n_bootstrap=200, random_state=0)
     assert found.identical(again) and found["lower_se"] > 0
+
+
+@pytest.mark.parametrize("how", ["kendall", "kendall_tau_a", "kendall tau-a"])
+def test_kendall_has_more_than_one_name(how):
+    true, people = family(14, people=4, n=8)
+    rdms, model = as_rdm(people, stimulus=names(8)), as_rdm(true, stimulus=names(8))
+    expected = RDM_SCORES["kendall"](true[None], people)[0]
+    np.testing.assert_allclose(compare_models({"one": model}, rdms, how=how, n_bootstrap=0)["score"][0], expected)
+    assert noise_ceiling(rdms, how)["lower"] == noise_ceiling(rdms, "kendall")["lower"]
+    assert compare(model, rdms.isel(subject=0), "rsa", score=how) == pytest.approx(expected[0])
 
 
 def test_what_is_refused():
