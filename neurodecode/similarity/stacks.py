@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -45,7 +46,10 @@ def stack_rdms(rdms: Mapping[str, xr.DataArray], dim: str = "subject") -> xr.Dat
     for name, one in zip(names, met):
         if one.dims != PAIR:
             raise ValueError(f"{name!r} has the dimensions {one.dims}: one matrix for each name.")
-    coords = {key: first[key].variable for key in first.coords if key not in PAIR and first[key].dims == ("stimulus",)}
+    coords: dict[str, Any] = {dim: (dim, np.array(names))}
+    for key in first.coords:
+        if key not in PAIR and first[key].dims == ("stimulus",):
+            coords[str(key)] = first[key].variable
     shared = {key: value for key, value in first.attrs.items() if all(one.attrs.get(key) == value for one in met)}
     values = np.stack([one.values for one in met])
-    return build(values, first["stimulus"].values, (dim,), coords | {dim: (dim, np.array(names))}, shared)
+    return build(values, first["stimulus"].values, (dim,), coords, shared)
