@@ -449,8 +449,9 @@ class GCCA(_Space):
         if not (np.isfinite(self.alpha) and self.alpha >= 0):
             raise ValueError(f"alpha={self.alpha!r}: expected a finite number, 0 or above.")
         n = len(rows[0])
-        wide = [name for name, x in zip(self.units_, rows) if torch.linalg.matrix_rank(x) >= n - 1]
-        if self.alpha == 0 and wide:
+        pairs = zip(self.units_, rows) if self.alpha == 0 else ()
+        wide = [name for name, x in pairs if torch.linalg.matrix_rank(x) >= n - 1]
+        if wide:
             raise DegenerateDataError(
                 f"{', '.join(wide)}: as many units as samples ({n}) reproduce any response, so everything would be "
                 "shared. Set alpha above 0, or reduce the units first."
