@@ -158,7 +158,8 @@ def _maps(result: xr.Dataset, name: str, at: Any) -> tuple[np.ndarray, list[str]
         table = values.transpose("component", "unit").values.astype(float)
         which = list(range(min(len(table), MOST))) if at is None else [int(one) for one in np.atleast_1d(at)]
         of = result["component_of"].values if "component_of" in result.coords else np.full(len(table), "")
-        return table[which], [str(of[0]) if len(table) == 1 else f"{one + 1}: {of[one]}".rstrip(": ") for one in which]
+        alone = len(set(of)) == len(of)
+        return table[which], [str(of[one]) if alone else f"{one + 1}: {of[one]}".rstrip(": ") for one in which]
     if set(values.dims) == {"unit", "time"} and "time" in result.coords:
         table = values.transpose("time", "unit").values.astype(float)
         times = np.asarray(result["time"].values, dtype=float)

@@ -16,8 +16,9 @@ from builder import tutorials  # noqa: E402
 SCRIPTS = sorted((DOCS / "tutorials").glob("[0-9][0-9]_*.py"))
 
 
-def test_there_are_tutorials_and_they_are_numbered_from_one():
-    assert [path.name[:2] for path in SCRIPTS] == [f"{number:02d}" for number in range(1, len(SCRIPTS) + 1)]
+def test_there_are_tutorials_and_each_has_a_number_of_its_own():
+    numbers = [int(path.name[:2]) for path in SCRIPTS]
+    assert numbers[0] == 1 and len(set(numbers)) == len(numbers)
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
@@ -116,3 +117,35 @@ def test_stories_and_delays_with_the_model_that_learnt(monkeypatch, data_root):
     space, printed = told(monkeypatch, data_root)
     assert space["learnt"]
     assert "Once upon a time" in printed
+
+
+def timed(monkeypatch, folder):
+    """Tutorial 11 with a recording from a folder, checked against what was planted in its simulated people."""
+    monkeypatch.setenv("NEURODECODE_DATA", str(folder))
+    cells, space = tutorials.run(DOCS / "tutorials" / "11_eeg_over_time.py")
+    times, found = space["times"], space["found"]
+    significant = found["significant"].values
+    assert not significant[times < 0.1].any() and not significant[times > 0.55].any()
+    for moment in (0.17, 0.36):
+        assert significant[np.abs(times - moment).argmin()]
+    assert not significant[(times > 0.21) & (times < 0.26)].any(), "two stretches, not one"
+    across, early, late = space["across"], space["early"], space["late"]
+    assert min(across[early, early], across[late, late]) > 0.6
+    assert max(abs(across[early, late] - 0.5), abs(across[late, early] - 0.5)) < 0.06
+    assert sum(one["p"] < 0.05 for one in space["square"].attrs["clusters"]) == 2
+    assert min(space["alike"].values()) > 0.8
+    printed = "".join(cell.printed for cell in cells)
+    assert "X has 81 times, Sliding was fitted to 91" in printed
+    return space, printed, sum(len(cell.pictures) for cell in cells)
+
+
+@pytest.mark.slow
+def test_eeg_over_time_without_a_recording(monkeypatch, tmp_path):
+    space, printed, pictures = timed(monkeypatch, tmp_path)
+    assert not space["recorded"] and "not there" in printed and pictures == 4
+
+
+@pytest.mark.slow
+def test_eeg_over_time_with_a_recording(monkeypatch, data_root):
+    space, _, pictures = timed(monkeypatch, data_root)
+    assert pictures == 5 and 0.4 < space["peak"] < 0.6 and space["letters"]["p_max"].values.min() == 0.05
