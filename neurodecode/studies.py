@@ -320,7 +320,9 @@ def _data_root(study: Study, data: str | Path | None) -> Path | None:
         )
     root = Path(data) if data is not None else default_root()
     for name in (study.dataset, *study.also):
-        open_recipe(name, root=root).require_files()
+        recipe = open_recipe(name, root=root)
+        if not recipe.partial:  # of the others the study itself says which members it needs
+            recipe.require_files()
     return root
 
 

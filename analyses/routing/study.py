@@ -40,7 +40,8 @@ SHOWN = 6
 def run(job):
     with single_thread(), warnings.catch_warnings():
         # Where nothing answers, and where a pool or a mean says nothing, the best penalty is the largest of any grid.
-        warnings.filterwarnings("ignore", ".*(edge of the grid|no p value can be below|equal to an earlier)", NeurodecodeWarning)
+        known = "(edge of the grid|no p value can be below|equal to an earlier)"
+        warnings.filterwarnings("ignore", f".*{known}", NeurodecodeWarning)
         return study(job, SMALL if job.dry_run else job.settings)
 
 

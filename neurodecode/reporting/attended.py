@@ -22,6 +22,7 @@ from .wording import SCORES, listed, number, p_short, score_label, shortened
 
 MOST_PICTURES = 6
 MOST_AREAS = 8
+MOST_ROWS = 20
 OVERLAY = "#f07818"  # orange: seen on light and on dark places of a grey picture
 LUMINANCE = (0.2126, 0.7152, 0.0722)
 LANE = 0.23
@@ -157,7 +158,7 @@ def _lost_words(node: xr.Dataset, query: int) -> list[str]:
 
 def _signed(value: float) -> str:
     text = number(abs(value))
-    return text if float(text) == 0 else ("+" if value > 0 else "−") + text
+    return text if not np.isfinite(value) or float(text) == 0 else ("+" if value > 0 else "−") + text
 
 
 def _overlay(ax: Any, picture: np.ndarray, weights: np.ndarray, top: float, theme: Theme) -> Any:
@@ -344,7 +345,7 @@ def gain_by_area(node: xr.Dataset, ax: Any = None, *, theme: Any = "light", comp
     -------
     The axes; the dots of rival ``r`` are a line with the gid ``gain:r``, filled where p_fdr < .05.
     """
-    node = node.isel(area=np.argsort(-np.nan_to_num(node["difference"].values[0], nan=-np.inf), kind="stable"))
+    node = _drawn(node)
     rivals, areas = node["rival"].values.astype(str).tolist(), node["area"].values.astype(str).tolist()
     step = len(rivals) * LANE + GAP
     if ax is None:
@@ -376,6 +377,15 @@ def gain_by_area(node: xr.Dataset, ax: Any = None, *, theme: Any = "light", comp
     )
     keys_below(ax, _gain_keys(node, rivals, palette, theme), theme, below=0.5, compact=compact)
     return dress(ax, theme, left=False, grid="x")
+
+
+def _drawn(node: xr.Dataset) -> xr.Dataset:
+    """Areas with a difference, the one that gains most first; of many areas the first rival alone."""
+    known = np.isfinite(node["difference"].values).any(axis=0)
+    node = node.isel(area=np.flatnonzero(known))
+    if node.sizes["area"] > MOST_ROWS:
+        node = node.isel(rival=[0])
+    return node.isel(area=np.argsort(-np.nan_to_num(node["difference"].values[0], nan=-np.inf), kind="stable"))
 
 
 def _gain_lane(
@@ -411,13 +421,16 @@ def _gain_keys(node: xr.Dataset, rivals: list[str], palette: dict[str, str], the
 
 
 def _gain_sheet(node: xr.Dataset, compact: bool) -> tuple[float, float]:
-    rivals = node.sizes["rival"]
-    rows = node.sizes["area"] * (rivals * LANE + GAP)
+    rivals = _drawn(node).sizes["rival"]
+    rows = max(_drawn(node).sizes["area"], 1) * (rivals * LANE + GAP)
     return (PHONE, rows + 1.0 + 0.21 * ((rivals + 3) // 2)) if compact else (WIDE, rows + 1.2)
 
 
 def gain_pictures(name: str, node: xr.Dataset) -> list[Picture | Html]:
     """Differences as a picture and as a table; what an area is called by the test stands in ``verdict`` (area)."""
+    lacking = node["area"].values[~np.isfinite(node["difference"].values).any(axis=0)].astype(str).tolist()
+    hidden = node["rival"].values[_drawn(node).sizes["rival"] :].astype(str).tolist()
+    node = node.sel(area=[area for area in node["area"].values if area not in lacking])
     rivals, areas = node["rival"].values.astype(str).tolist(), node["area"].values.astype(str).tolist()
     said = [f"{area} {_signed(float(value))}" for area, value in zip(areas, node["difference"].values[0])]
     model = str(node.attrs.get("model", "model"))
@@ -434,6 +447,10 @@ def gain_pictures(name: str, node: xr.Dataset) -> list[Picture | Html]:
     )
     if not np.isfinite(node["room"].values).any():
         caption = caption.replace(f" Blue: where {model} would reach the noise ceiling.", " Ceiling n/a.")
+    if hidden:
+        caption += f" Over {listed(hidden)}: in the table."
+    if lacking:
+        caption += f" Without a unit that could be scored, and so without a row: {listed(lacking, 6)}."
     picture = Picture(partial(gain_by_area, node), alt, caption, _gain_sheet(node, False), _gain_sheet(node, True))
     return [picture, _gain_table(node, rivals, areas, model)]
 
@@ -442,7 +459,7 @@ def _gain_table(node: xr.Dataset, rivals: list[str], areas: list[str], model: st
     columns = [("area", "text"), (model, "number")]
     spans = len(rivals) == 1
     for rival in rivals:
-        columns += [(f"over {rival}", "number"), *([("95 %", "number")] if spans else []), ("p(FDR)", "number")]
+        columns += [(f"over {rival}", "number"), *([("95 %", "number")] if spans else [])]
     extra = [key for key in ("verdict", "planted") if key in node]
     columns += [(key, "text") for key in extra]
     rows = []
@@ -450,9 +467,8 @@ def _gain_table(node: xr.Dataset, rivals: list[str], areas: list[str], model: st
         row: list[Any] = [area, Cell(number(float(node["score"].values[at])), float(node["score"].values[at]))]
         for which in range(len(rivals)):
             one = {key: float(node[key].values[which, at]) for key in ("difference", "low", "high", "p_fdr")}
-            row.append(Cell(_signed(one["difference"]) if np.isfinite(one["difference"]) else "n/a", one["difference"]))
+            row.append(Cell(f"{_signed(one['difference'])} ({p_short(one['p_fdr'])})", one["difference"]))
             if spans:
                 row.append(Cell(f"{number(one['low'])} to {number(one['high'])}", one["low"]))
-            row.append(Cell(p_short(one["p_fdr"]), one["p_fdr"]))
         rows.append([*row, *(str(node[key].values[at]) for key in extra)])
-    return table(columns, rows, caption=f"{model} minus its rivals, area by area", fold=40)
+    return table(columns, rows, caption=f"{model} minus its rivals, area by area; p(FDR) in brackets", fold=40)

@@ -145,6 +145,17 @@ class TestGains:
         assert "Ceiling n/a" in picture.caption and "reach the noise ceiling" not in picture.caption
         assert not by_gid(attended.gain_by_area(node), "room")
 
+    def test_areas_without_a_score_are_named_and_of_many_areas_one_rival_is_drawn(self):
+        node = gains()
+        node["difference"][:, 0] = np.nan
+        picture, table = attended.gain_pictures("gains", node)
+        assert "without a row: LOC" in picture.caption and "LOC" not in table
+        assert len(attended.gain_by_area(node).get_yticklabels()) == 2
+        many = xr.concat([gains().assign_coords(area=[f"{name} {n}" for name in "abc"]) for n in range(8)], "area")
+        picture, table = attended.gain_pictures("gains", many)
+        assert "Over mean: in the table" in picture.caption and "over mean" in table
+        assert not by_gid(attended.gain_by_area(many), "gain:mean")
+
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("compact", [False, True])
