@@ -126,6 +126,8 @@ def _dead(address: str, page: Rendered, anchors: dict[str, set[str]]) -> list[st
             continue
         target, _, anchor = link.partition("#")
         where = layout.relative(address, target) if target else address
+        if where.startswith("images/") and (DOCS / where).is_file():
+            continue
         if where not in anchors and not (
             where.startswith("tutorials/") and (DOCS / where).with_suffix(".py").is_file()
         ):

@@ -101,6 +101,19 @@ def test_dead_links_and_lost_names_end_the_build():
         build.check(texts, known)
 
 
+def test_the_chart_of_linear_maps_is_drawn_from_its_table_and_names_what_exists(site):
+    from builder import which_map
+
+    import neurodecode.linear
+
+    drawn = which_map.TARGET.read_text(encoding="utf-8")
+    assert drawn == which_map.draw(), "run python docs/builder/which_map.py"
+    assert set(which_map.names()) <= set(neurodecode.linear.__all__)
+    text = (DOCS / "methods" / "linear.md").read_text(encoding="utf-8").split("## Ridge regression")[0]
+    assert set(re.findall(r"`linear\.(\w+)`", text)) == set(which_map.names())
+    assert (site[0] / "images" / "which_map.svg").is_file()
+
+
 def test_markdown_is_escaped_and_linked():
     page = render(
         "# A *title*\n\n## Two\n\n<script>x</script> `linear.Ridge` `a < b`", {"linear.Ridge": "r.html#x"}, "../"
