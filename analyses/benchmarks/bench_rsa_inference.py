@@ -1,6 +1,6 @@
 """Bootstrap noise ceilings, and ten models scored, against rsatoolbox: 15 people, 92 stimuli, 100 draws.
 
-    python analyses/benchmarks/bench_rsa_inference.py [--how cosine spearman] [--rounds 1]
+python analyses/benchmarks/bench_rsa_inference.py [--how cosine spearman] [--rounds 1]
 """
 
 from __future__ import annotations

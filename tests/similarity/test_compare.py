@@ -355,18 +355,32 @@ def test_stimuli_stay_in_their_block():
         compare(X, Y, permutations=9, blocks="session")
 
 
-@pytest.mark.parametrize("how", ["cka_debiased", "procrustes", "rsa"])
+# Left out of the 2,000 pairs, and why. Their p is made by the same lines of code from their own values.
+NOT_SIMULATED = {
+    "linear_predictivity": "fits ridges again for every order of the stimuli: 20 minutes",
+    "sparse_matching": "fits lassos again for every order of the stimuli: longer",
+    "soft_matching": "a linear program for every order of the stimuli",
+    "gw": "does not use which stimulus is which; permutations are refused",
+}
+PERMUTATIONS = {"cka_debiased": 99, "procrustes": 99, "rsa": 99}
+
+
+@pytest.mark.parametrize("how", [how for how in MEASURES if how not in NOT_SIMULATED])
 def test_p_values_of_unrelated_pairs_are_uniform(how):
     """2,000 pairs of unrelated representations: one in twenty is called alike at .05."""
     from scipy.stats import kstest
 
-    rng = np.random.default_rng(2025)
+    rng, n = np.random.default_rng(2025), PERMUTATIONS.get(how, 39)
+    options = {"k": 3} if how == "mutual_knn" else {}
     p = np.empty(2000)
     for at in range(2000):
         x, y = rng.normal(size=(12, 4)), rng.normal(size=(12, 6))
-        p[at] = compare(x, y, how, permutations=99, random_state=at)["p"]
+        p[at] = compare(x, y, how, permutations=n, random_state=at, **options)["p"]
+    if how == "mutual_knn":  # few values, so many ties with the null, which count against
+        assert 0.01 <= (p <= 0.05).mean() <= 0.065
+        return
     assert 0.035 <= (p <= 0.05).mean() <= 0.065
-    jittered = p - np.random.default_rng(0).uniform(0, 0.01, 2000)
+    jittered = p - np.random.default_rng(0).uniform(0, 1 / (n + 1), 2000)
     assert kstest(jittered, "uniform").pvalue > 0.001
 
 
