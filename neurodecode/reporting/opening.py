@@ -182,12 +182,13 @@ def callouts(contents: Contents) -> Html | None:
 
 
 def audit(contents: Contents) -> str:
-    """``passed``, ``overridden``, ``nothing to check`` or ``not recorded``, over all results."""
+    """``passed``, ``overridden``, ``nothing to check``, ``not recorded`` or ``no split``, over all results."""
     rows = [row for one in contents.nodes.values() for row in one.attrs.get("leakage") or []]
     if any(one.attrs.get("allow_overlap") for one in contents.nodes.values()) or any(row.get("shared") for row in rows):
         return "overridden"
     if not rows:
-        return "not recorded"
+        split = any("score_fold" in one.data_vars or "splits" in one.attrs for one in contents.nodes.values())
+        return "not recorded" if split or not contents.shown else "no split"
     return "passed" if any(row.get("checked") for row in rows) else "nothing to check"
 
 

@@ -109,6 +109,7 @@ def leakage_section(contents: Contents) -> Section:
         "overridden": "Something stands in training and test of the same fold, and was allowed for the reason given.",
         "nothing to check": "The samples carry no label with several values (stimulus, run, subject) to be checked.",
         "not recorded": "No audit was recorded with this result.",
+        "no split": "Nothing on this page comes from training and test samples.",
     }[verdict]
     look = {"passed": "good", "overridden": "warn", "not recorded": "warn"}.get(verdict)
     parts: list[Any] = [el("p", el("strong", verdict.capitalize() + ".", class_=look), " ", words)]

@@ -459,3 +459,14 @@ def test_a_node_that_shows_something_unknown_is_named(tmp_path):
     with pytest.raises(ValueError, match="'a thing'"):
         page(tree, tmp_path / "odd.html")
     assert not (tmp_path / "odd.html").exists()
+
+
+def test_what_has_no_split_says_so_rather_than_that_nothing_was_recorded(tmp_path):
+    from neurodecode.representation import as_representation
+    from neurodecode.similarity import rdm
+
+    X = as_representation(np.random.default_rng(0).normal(size=(6, 9)), stimulus=list("abcdef"), kind="fmri")
+    shown = rdm(X, "correlation").to_dataset(name="rdm").assign_attrs(shows="rdm")
+    tree = xr.DataTree.from_dict({"/": xr.Dataset(attrs={"question": "Alike?"}), "/matrix": shown})
+    text = page(tree, tmp_path / "alike.html").read_text(encoding="utf-8")
+    assert "No split." in text and "Not recorded." not in text
