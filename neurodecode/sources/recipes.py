@@ -51,7 +51,7 @@ class Recipe:
 
     Attributes
     ----------
-    name, title, kind : what it is called; ``kind`` is fmri, eeg, calcium, pictures or network.
+    name, title, kind : what it is called; ``kind`` is fmri, eeg, calcium, pictures, network or dissimilarities.
     card : markdown for the reader.
     licence, licence_text, citation : on what terms, and whom to cite.
     home : the folder of the recipe.
@@ -365,7 +365,10 @@ def _read(home: Path, root: Path) -> Recipe:
 
 
 def _one_of(key: str, value: Any) -> Any:
-    choices = {"how": ("files", "nilearn", "by hand"), "kind": ("fmri", "eeg", "calcium", "pictures", "network")}
+    choices = {
+        "how": ("files", "nilearn", "by hand"),
+        "kind": ("fmri", "eeg", "calcium", "pictures", "network", "dissimilarities"),
+    }
     if key in choices and value not in choices[key]:
         raise ValueError(f"{key} = {value!r}; choose one of {', '.join(choices[key])}")
     return value
