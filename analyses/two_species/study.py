@@ -8,10 +8,12 @@ import xarray as xr
 
 from neurodecode import evaluation
 from neurodecode.compute.device import single_thread
-from neurodecode.similarity import Selected, compare_models, embed, match_rdms, noise_ceiling, rdm
+from neurodecode.similarity import Selected, compare_models, match_rdms, noise_ceiling, rdm
 from neurodecode.similarity.rdm_scores import RDM_SCORES
 from neurodecode.similarity.rdms import upper
 from neurodecode.sources import network, recipes
+
+from .pictures import pictures
 
 PICTURES = ["picture", "pictures"]
 STAGES = {"relu": "stem", "layer1": "layer1", "layer2": "layer2", "layer3": "layer3", "linear": "classes"}
@@ -103,33 +105,13 @@ def tree(job, data, shown, results):
     table = np.stack([results[f"layers and {area}"]["mean"].values for area in areas], axis=1)
     results = {name: found.assign_attrs(shows="models", sample_name=PICTURES) for name, found in results.items()}
     return evaluation.study_tree(
-        results | pictures(data["human"], shown),
+        results | pictures(mean(data["human"]), shown, PICTURES),
         answer=answer(results, figures),
         main=["models and IT of fifteen"],
         figures=figures,
         matrix=xr.DataArray(table, {"layer": rows, "roi": areas}, ("layer", "roi"), attrs=LABEL),
         **tomllib.loads((job.study.folder / "study.toml").read_text(encoding="utf-8"))["page"],
     )
-
-
-def pictures(human, shown):
-    """The matrices, and the people's as a plane and a tree, with the categories of the 92 pictures."""
-    like = mean(human)
-    groups = {"people and monkeys": [name for name in shown if "resnet" not in name]}
-    groups["stages of ResNet-20"] = [name for name in shown if "resnet" in name]
-    about = {"by": "category", "sample_name": PICTURES}
-    nodes = {}
-    for title, names in groups.items():
-        stack = np.stack([match_rdms(like, shown[name])[1].values for name in names])
-        coords = {"matrix": names, **{key: (like[key].dims, like[key].values) for key in like.coords}}
-        rdms = xr.DataArray(stack, coords, ("matrix", *like.dims))
-        title = f"Dissimilarities of {title}"
-        nodes[title] = xr.Dataset({"rdm": rdms}, attrs=about | {"shows": "rdm", "percentile": True, "wide": True})
-    for name in ("human IT", "IT of fifteen"):
-        nodes[f"the pictures in {name}"] = embed(
-            match_rdms(like, shown[name])[1].assign_coords(category=("stimulus", like["category"].values))
-        ).assign_attrs(about | {"shows": "embedding", "title": f"The 92 pictures in {name}"})
-    return nodes
 
 
 def answer(results, figures):

@@ -32,6 +32,9 @@ def test_models_are_ranked_with_ceilings_and_tests(tree):
     assert float(models["p_fwe"].sel(model="RADON")) > 0.05
 
 
-def test_matrices_are_kept(tree):
-    assert tree["rdm human IT"]["rdm"].shape == (92, 92)
+def test_matrices_are_kept_and_shown(tree):
+    shown = tree["Dissimilarities of people and monkeys"].to_dataset()
+    assert shown["rdm"].shape == (5, 92, 92) and len(set(shown["category"].values)) == 6
     assert tree["matrix"].dims == ("layer", "roi")
+    kinds = {name: tree[name].attrs.get("shows") for name in tree.children}
+    assert kinds["models and IT of fifteen"] == "models" and kinds["the pictures in human IT"] == "embedding"
