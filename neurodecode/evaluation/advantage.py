@@ -10,11 +10,13 @@ import xarray as xr
 
 from ..compute.nulls import fdr
 from .inference import paired_difference
-from .result import area_means
 
 
 def gains(results: Mapping[str, xr.Dataset], model: str, rivals: Sequence[str], *, by: str = "roi") -> xr.Dataset:
     """The score of one model minus that of each rival, for every area, with the paired test of each difference.
+
+    Everything is a mean over folds, which is what the test is about: difference, interval, p and room belong together,
+    also where the results themselves were scored once over all predictions.
 
     Parameters
     ----------
@@ -42,7 +44,9 @@ def gains(results: Mapping[str, xr.Dataset], model: str, rivals: Sequence[str], 
     >>> X = rng.normal(size=(60, 3))
     >>> Y = X @ rng.normal(size=(3, 2)) + rng.normal(size=(60, 2))
     >>> Y = as_representation(Y, stimulus=[f"s{n}" for n in range(60)], kind="fmri", unit={"roi": ["V1", "V2"]})
-    >>> found = {name: cross_validate(Ridge(), x, Y, 5, score="r") for name, x in {"all": X, "one": X[:, :1]}.items()}
+    >>> X = as_representation(X, stimulus=Y["stimulus"].values, kind="features")
+    >>> spaces = {"all": X, "one": X[:, :1]}
+    >>> found = {name: cross_validate(Ridge(), x, Y, 5, score="r") for name, x in spaces.items()}
     >>> bool((gains(found, "all", ["one"])["difference"] > 0).all())
     True
     """
@@ -51,20 +55,24 @@ def gains(results: Mapping[str, xr.Dataset], model: str, rivals: Sequence[str], 
         raise ValueError(f"no result is called {missing[0]!r}" if missing else "name at least one rival")
     tested = [paired_difference(results[model], results[rival], by=by) for rival in rivals]
     areas = tested[0][by].values.astype(str)
-    table = {key: np.stack([one[key].values for one in tested]) for key in ("difference", "low", "high", "p")}
+    table = {"p": np.stack([one["p"].values for one in tested])}
+    table["difference"] = np.stack([one["difference_fold"].values.mean(0) for one in tested])
+    reach = np.stack([(one["high"] - one["low"]).values / 2 for one in tested])
+    table |= {"low": table["difference"] - reach, "high": table["difference"] + reach}
     p = fdr(table["p"].ravel()).reshape(table["p"].shape)
-    rival_scores = np.stack([_means(results[rival], by, "score", areas) for rival in rivals])
+    score = _over_folds(results[model], by, areas)
+    rival_scores = score - table["difference"]
     dims = ("rival", "area")
     variables: dict[str, Any] = {
         key: (dims, values) for key, values in {**table, "p_fdr": p, "score_rival": rival_scores}.items()
     }
-    variables["score"] = ("area", _means(results[model], by, "score", areas))
+    variables["score"] = ("area", score)
     variables["room"] = (dims, _ceiling(results[model], by, areas) - rival_scores)
     attrs = {
         "shows": "gain",
         "model": model,
         "score": results[model].attrs.get("score"),
-        "pool": results[model].attrs.get("pool"),
+        "pool": "folds",
         "n_samples": results[model].attrs.get("n_samples"),
         "n_folds": results[model].attrs.get("n_folds"),
         "level": tested[0].attrs["level"],
@@ -73,10 +81,11 @@ def gains(results: Mapping[str, xr.Dataset], model: str, rivals: Sequence[str], 
     return xr.Dataset(variables, {"rival": list(map(str, rivals)), "area": areas}, attrs)
 
 
-def _means(result: xr.Dataset, by: str, variable: str, areas: np.ndarray) -> np.ndarray:
-    found = area_means(result, by, variable)
-    means = dict(zip(found["area"].values.astype(str).tolist(), found["mean"].values.tolist()))
-    return np.array([means.get(area, np.nan) for area in areas.tolist()])
+def _over_folds(result: xr.Dataset, by: str, areas: np.ndarray) -> np.ndarray:
+    """Mean over folds of the mean of each area, over its units with a score."""
+    labels, finite = result[by].values.astype(str), np.isfinite(result["score"].values)
+    each = [result["score_fold"].values[:, (labels == area) & finite].mean(1) for area in areas.tolist()]
+    return np.array([one.mean() for one in each])
 
 
 def _ceiling(result: xr.Dataset, by: str, areas: np.ndarray) -> np.ndarray:

@@ -175,7 +175,7 @@ def _overlay(ax: Any, picture: np.ndarray, weights: np.ndarray, top: float, them
     )  # fmt: skip
     row, col = np.unravel_index(int(np.nanargmax(weights)), weights.shape)
     place = (col + 0.5) * width / weights.shape[1], (row + 0.5) * height / weights.shape[0]
-    for size, colour in ((7.5, "#111111"), (6, "#ffffff")):
+    for size, colour in ((7.5, "#121212"), (6, "#fdfdfd")):
         ax.plot(*place, "o", ms=size, mfc="none", mec=colour, mew=1.1, gid="peak")
     ax.set(xticks=[], yticks=[], xlim=(0, width), ylim=(height, 0))
     frame(ax, theme)

@@ -149,3 +149,21 @@ def test_eeg_over_time_without_a_recording(monkeypatch, tmp_path):
 def test_eeg_over_time_with_a_recording(monkeypatch, data_root):
     space, _, pictures = timed(monkeypatch, data_root)
     assert pictures == 5 and 0.4 < space["peak"] < 0.6 and space["letters"]["p_max"].values.min() == 0.05
+
+
+@pytest.mark.slow
+def test_where_does_this_area_look_finds_what_was_planted():
+    cells, space = tutorials.run(DOCS / "tutorials" / "08_where_does_this_area_look.py")
+    table = space["table"]
+    gain = {str(area): table["difference"].sel(area=area) for area in table["area"].values}
+    sure = {str(area): table["p_fdr"].sel(area=area).values < 0.05 for area in table["area"].values}
+    for kind in ("face", "house"):
+        area = f"{kind} area"
+        assert (gain[area] > 0.05).all() and sure[area].all()
+        on, exchanged = space["shares"][kind]
+        assert on > 0.7 > 0.4 > exchanged
+        lost = space["lost"].sel(query=area)
+        assert float(lost["drop"]) > 0.15 > 0.06 > float(lost["drop_random"])
+    assert float(gain["V1"].sel(rival="ridge")) < -0.1 and sure["V1"][0]
+    assert min(space["agreement"]) > 0.8
+    assert sum(len(cell.pictures) for cell in cells) == 3
