@@ -14,7 +14,7 @@ from ..compute.device import resolve
 from ..compute.random import check_random_state
 from ..compute.scores import pearson
 from ..representation import check_same_samples, plain
-from .tokens import ROWS_READ
+from .tokens import ROWS_READ, Tokens
 
 if TYPE_CHECKING:
     from .encoder import _TokenEncoder
@@ -27,6 +27,13 @@ def token_importance(encoder: _TokenEncoder, X: Any, Y: Any, *, share: float, ra
     k = round(share * tokens.size)
     if not 1 <= k < tokens.size:
         raise ValueError(f"share={share} masks {k} of {tokens.size} tokens; expected some, not all")
+    counts = _attended(tokens)
+    masked = np.clip(np.round(share * counts), 1, None)
+    if (masked >= counts).any():
+        at = int(np.flatnonzero((masked >= counts).any(axis=1))[0])
+        raise ValueError(
+            f"share={share} masks all {counts[at].min()} tokens that count in sample {at}; give a smaller one"
+        )
     rng = check_random_state(random_state)
     truth = np.asarray(plain(Y), dtype=float)
     truth = truth[:, None] if truth.ndim == 1 else truth
@@ -34,11 +41,16 @@ def token_importance(encoder: _TokenEncoder, X: Any, Y: Any, *, share: float, ra
     with encoder._on(resolve(encoder._settings().device)), torch.no_grad():
         whole = encoder._forward(tokens, rows)
         weights = torch.cat([encoder._weights(tokens, rows[some]) for some in batches(tokens.n, ROWS_READ)]).cpu()
-        most = _largest(weights, k)
-        drawn = _largest(torch.from_numpy(rng.random(weights.shape)), k)
-        least, chance = (encoder._forward(tokens, rows, blocked) for blocked in (most, drawn))
+        chance = torch.from_numpy(rng.random(weights.shape))
+        blocked = tokens.blocked(rows)
+        if blocked is not None:
+            blocked = blocked.unflatten(0, (tokens.n, tokens.groups))
+            weights, chance = weights.masked_fill(blocked, -1.0), chance.masked_fill(blocked, -1.0)
+        sizes = torch.from_numpy(masked.astype(int))
+        most, drawn = _largest(weights, sizes), _largest(chance, sizes)
+        least, random = (encoder._forward(tokens, rows, taken) for taken in (most, drawn))
     scores = {}
-    for name, found in (("r", whole), ("r_masked", least), ("r_random", chance)):
+    for name, found in (("r", whole), ("r_masked", least), ("r_random", random)):
         each = pearson(truth, encoder._units(found))
         scores[name] = ("query", [_mean(each[row]) for row in encoder.areas_of_.members])
     answer = xr.Dataset(scores, coords={"query": np.asarray(encoder.areas_)}, attrs={"share": share, "tokens": k})
@@ -52,7 +64,16 @@ def _mean(values: np.ndarray) -> float:
     return float(kept.mean()) if len(kept) else float("nan")
 
 
-def _largest(weights: Tensor, k: int) -> Tensor:
-    """Boolean, True at the k largest along the last axis."""
+def _attended(tokens: Tokens) -> np.ndarray:
+    """Tokens that count, (samples, groups)."""
+    if tokens.attended is None:
+        return np.full((tokens.n, tokens.groups), tokens.size)
+    return tokens.attended[:, tokens.order].sum(axis=2)
+
+
+def _largest(weights: Tensor, sizes: Tensor) -> Tensor:
+    """Boolean, True at the ``sizes`` (samples, groups) largest along the last axis of (samples, groups, areas, P)."""
+    most = int(sizes.max())
+    taken = torch.arange(most) < sizes[..., None, None]
     chosen = torch.zeros(weights.shape, dtype=torch.bool)
-    return chosen.scatter_(-1, weights.topk(k, dim=-1).indices, True)
+    return chosen.scatter_(-1, weights.topk(most, dim=-1).indices, taken.expand(*weights.shape[:-1], most))

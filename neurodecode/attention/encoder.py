@@ -26,7 +26,7 @@ from ..linear import _inputs
 from ..representation import Labels, check_finite, check_same_samples, check_same_units, labelled, plain
 from .areas import gather
 from .modules import Readout
-from .positions import sine_code
+from .positions import line_name, sine_code
 from .tokens import ROWS_READ, Tokens
 
 LEAST_HELD_BACK = 3
@@ -74,22 +74,29 @@ class _TokenEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
         X : (sample, token, unit) token maps, labelled or plain; Dask, zarr and memory maps are read a batch at a time.
         Y : (sample, unit) targets. A constant unit is predicted by its constant and listed in ``degenerate_``; a masked
             one by NaN.
-        seen : boolean (samples, units): which targets were measured; the others may be NaN and are not fitted.
+        seen : boolean (samples, units): which targets were measured; the others may be NaN and are not fitted. A unit
+            that was measured in no training sample is predicted by NaN.
 
         Returns
         -------
         self
         """
         check_same_samples(X, Y)
-        device = resolve(self._settings().device)
+        if seen is not None and isinstance(Y, xr.DataArray):
+            check_same_samples(Y, seen)
+            check_same_units(seen, Labels.of(Y, "unit"))
         settings = self._settings()
+        device = resolve(settings.device)
         tokens = Tokens(X, self.within)
         targets = _inputs.targets(Y, type(self).__name__)
         check_consistent_length(np.empty(tokens.n), targets)
         y, measured, usable = self._targets(targets, Y, seen)
         rng = check_random_state(self.random_state)
         train, held = _hold_back(X, tokens.n, settings, rng)
-        varies = usable & ~self._flat(y, measured, usable, train)
+        self.__dict__.pop("held_back_r_", None)  # a fit that is interrupted leaves nothing that predicts
+        flat = self._flat(y, measured, usable, train)
+        usable = usable & np.isfinite(self.mean_)
+        varies = usable & ~flat
         self.areas_of_ = gather(Y, self.by, y.shape[1], usable=varies)
         self.areas_ = list(self.areas_of_.names)
         self.features_ = Labels.of(X if isinstance(X, xr.DataArray) else np.empty((1, tokens.n_features)), "unit")
@@ -101,12 +108,13 @@ class _TokenEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
         tokens.use_scale(tokens.mean, tokens.scale)
         self.token_mean_, self.token_scale_ = tokens.mean, tokens.scale
         self.places_, self.n_features_in_ = tokens.places, tokens.n_features
+        self.line_ = line_name(tokens.labels)
         order = self.areas_of_.order
         goal = torch.from_numpy(((y - self.mean_) / self.scale_)[:, order].astype(np.float32))
         weight = None if measured is None else torch.from_numpy(measured[:, order].astype(np.float32))
         if weight is not None:
             goal = torch.where(weight > 0, goal, 0.0)
-        with torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             torch.manual_seed(int(rng.integers(2**63 - 1)))
             reader, width = self._reader(len(self.areas_), tokens, settings)
             self.module_ = TokenModel(reader, Readout(self.areas_of_.patterns, self.areas_of_.sizes, width))
@@ -120,7 +128,7 @@ class _TokenEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
                     max_epochs=self.max_epochs,
                     generator=torch_generator(rng),
                     validate=(lambda: self._validate(tokens, held, goal, weight)) if len(held) else None,
-                    key=self._key(tokens, goal, train) if settings.checkpoint is not None else "",
+                    key=self._key(tokens, goal, weight, train) if settings.checkpoint is not None else "",
                     text=f"fitting {len(order):,} units",
                 )
         self.best_epoch_, self.n_held_back_ = self.history_.best_epoch, len(held)
@@ -139,14 +147,7 @@ class _TokenEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
         if not len(held):
             return np.full(y.shape[1], np.nan)
         found = self._units(self._forward(tokens, held)).astype(float)
-        if measured is None:
-            return pearson(y[held].astype(float), found)
-        each = np.full(y.shape[1], np.nan)
-        for unit in range(y.shape[1]):
-            rows = measured[held, unit]
-            if rows.sum() > 1:
-                each[unit] = pearson(y[held][rows, unit : unit + 1].astype(float), found[rows, unit : unit + 1])[0]
-        return each
+        return _correlation(y[held].astype(float), found, None if measured is None else measured[held])
 
     def _settings(self) -> Training:
         if self.max_epochs < 1:
@@ -183,8 +184,10 @@ class _TokenEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
             self.mean_ = part.sum(0) / np.maximum(count, 1)
             spread = np.sqrt((measured[train] * (part - self.mean_) ** 2).sum(0) / np.maximum(count, 1))
             flat = (count < 2) | (spread <= 1e-12 * np.abs(self.mean_))
+            self.mean_ = np.where(count == 0, np.nan, self.mean_)
+        flat |= spread == 0
         self.scale_ = np.where(flat, 1.0, spread)
-        self.degenerate_ = np.flatnonzero(flat & usable)
+        self.degenerate_ = np.flatnonzero(flat & usable & np.isfinite(self.mean_))
         return flat
 
     def _loss(
@@ -201,21 +204,27 @@ class _TokenEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
     def _validate(self, tokens: Tokens, held: np.ndarray, goal: Tensor, weight: Tensor | None) -> float:
         found = self._forward(tokens, held)
         truth = goal[torch.from_numpy(held)].numpy()
-        if weight is not None:
-            present = weight[torch.from_numpy(held)].numpy() > 0
-            return -float(((found - truth) ** 2)[present].mean()) if present.any() else 0.0
-        r = pearson(truth, found)
-        return float(np.nan_to_num(r).mean())
+        present = None if weight is None else weight[torch.from_numpy(held)].numpy() > 0
+        return float(np.nan_to_num(_correlation(truth, found, present)).mean())
 
-    def _key(self, tokens: Tokens, goal: Tensor, train: np.ndarray) -> str:
-        """What a checkpoint belongs to: settings, targets, shapes, and the tokens of a few samples."""
+    def _key(self, tokens: Tokens, goal: Tensor, weight: Tensor | None, train: np.ndarray) -> str:
+        """What a checkpoint belongs to: settings, areas, targets, places, the scale of the tokens and a few of them."""
         said = {**self.get_params(deep=False), "training": replace(self._settings(), device=None, checkpoint=None)}
+        said["by"] = self.areas_
         rows = np.unique(np.linspace(0, tokens.n - 1, 8).astype(int))
-        parts = [tokens.raw(rows).numpy(), goal.numpy(), train]
+        parts = [tokens.raw(rows).numpy(), goal.numpy(), train, self.areas_of_.members, tokens.places, tokens.order]
+        parts += [tokens.mean.numpy(), tokens.scale.numpy()]
+        parts += [] if weight is None else [weight.numpy()]
+        parts += [] if tokens.attended is None else [tokens.attended]
+        parts += [value.numpy() for value in self._given()]
         digest = hashlib.sha256(repr((said, tuple(tokens.values.shape))).encode())
         for part in parts:
             digest.update(np.ascontiguousarray(part).tobytes())
         return digest.hexdigest()
+
+    def _given(self) -> list[Tensor]:
+        """Weights that come from elsewhere and are not fitted."""
+        return []
 
     # places and devices
 
@@ -228,13 +237,20 @@ class _TokenEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
         known, now = self.places_, tokens.places
         if known.shape == now.shape and np.allclose(known, now):
             return None
-        table = {tuple(np.round(place, 6)): row for row, place in enumerate(known)}
-        try:
-            return torch.tensor([table[tuple(np.round(place, 6))] for place in now])
-        except KeyError as error:
+        table = {tuple(np.round(place, 6).tolist()): row for row, place in enumerate(known)}
+        asked = [tuple(np.round(place, 6).tolist()) for place in now]
+        strange = [place for place in asked if place not in table]
+        if strange:
             raise AlignmentError(
-                f"a token lies at {error.args[0]}, where no token lay at fit; give tokens on the same grid."
-            ) from None
+                f"a token lies at {strange[0]}, where no token lay at fit; give tokens on the same grid."
+            )
+        if not len(set(asked)) == len(asked) == len(table) == len(known):
+            raise AlignmentError(
+                f"{len(asked)} tokens lie at {len(set(asked))} places, at fit {len(known)} lay at {len(table)}; tokens "
+                "are told apart by their places: give all of them, one a place (within= where there are several "
+                "pictures), or in the order of the fit. A coordinate attended (sample, token) leaves some out."
+            )
+        return torch.tensor([table[place] for place in asked])
 
     def _sine(self, tokens: Tokens, device: torch.device) -> Tensor:
         span = np.stack([self.places_.min(0), self.places_.max(0)], axis=1)
@@ -251,7 +267,7 @@ class _TokenEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
     # reading
 
     def _tokens(self, X: Any) -> Tokens:
-        check_is_fitted(self)
+        check_is_fitted(self, "held_back_r_")
         check_same_units(X, self.features_)
         tokens = Tokens(X, self.within)
         if tokens.n_features != self.n_features_in_:
@@ -378,14 +394,31 @@ def _hold_back(X: Any, n: int, settings: Training, rng: np.random.Generator) -> 
         first: dict[Any, int] = {}
         groups = np.array([first.setdefault(value, row) for row, value in enumerate(X[settings.validation_by].values)])
     names = np.unique(groups)
-    count = max(LEAST_HELD_BACK if len(names) == n else 1, round(settings.validation * len(names)))
-    chosen = np.isin(groups, rng.choice(names, min(count, len(names)), replace=False))
+    count = min(max(LEAST_HELD_BACK if len(names) == n else 1, round(settings.validation * len(names))), len(names))
+    taken = rng.choice(names, count, replace=False)
+    more = iter(rng.permutation(np.setdiff1d(names, taken)) if np.isin(groups, taken).sum() < LEAST_HELD_BACK else ())
+    while np.isin(groups, taken).sum() < LEAST_HELD_BACK and (name := next(more, None)) is not None:
+        taken = np.append(taken, name)
+    chosen = np.isin(groups, taken)
     if chosen.sum() < LEAST_HELD_BACK or (~chosen).sum() < LEAST_HELD_BACK:
         raise DegenerateDataError(
             f"{n} samples are too few to hold {settings.validation:.0%} of them back for choosing the epoch; give "
             "more, or training=Training(validation=0), which takes the last epoch."
         )
     return everything[~chosen], everything[chosen]
+
+
+def _correlation(truth: np.ndarray, found: np.ndarray, present: np.ndarray | None) -> np.ndarray:
+    """Pearson correlation of every unit over the samples that are there; NaN where it is not defined."""
+    if present is None:
+        return pearson(truth, found)
+    each = np.full(truth.shape[1], np.nan)
+    kinds, which = np.unique(present, axis=1, return_inverse=True)  # units of one person were measured together
+    for number, rows in enumerate(kinds.T):
+        units = np.flatnonzero(which.ravel() == number)
+        if rows.sum() > 1:
+            each[units] = pearson(truth[np.ix_(rows, units)], found[np.ix_(rows, units)])
+    return each
 
 
 def _shuffled(

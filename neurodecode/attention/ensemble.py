@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -79,6 +80,12 @@ class EncoderEnsemble(MultiOutputMixin, RegressorMixin, BaseEstimator):
             raise ValueError(f"n_members={self.n_members}; expected at least 1")
         if not self.temperature >= 0:
             raise ValueError(f"temperature={self.temperature}; expected 0 or more")
+        checkpoint = getattr(self.encoder.training, "checkpoint", None)
+        if checkpoint is not None and not Path(checkpoint).is_dir():
+            raise ValueError(
+                f"checkpoint={str(checkpoint)!r} is one file, and there are several fits; give a folder that exists, "
+                "which holds a file for each"
+            )
         rng = check_random_state(self.random_state)
         layers = self._layers(X)
         seeds = rng.integers(2**31 - 1, size=(len(layers), self.n_members))
@@ -87,7 +94,7 @@ class EncoderEnsemble(MultiOutputMixin, RegressorMixin, BaseEstimator):
         for layer, seed in progress(jobs, f"{len(jobs)} members"):
             member = clone(self.encoder).set_params(random_state=seed)
             self.members_[layer].append(member.fit(self._part(X, layer), Y, seen=seen))
-        r = np.stack([np.mean([one.held_back_r_ for one in members], axis=0) for members in self.members_.values()])
+        r = np.stack([_mean([one.held_back_r_ for one in members]) for members in self.members_.values()])
         if len(layers) > 1 and not np.isfinite(r).any():
             raise DegenerateDataError(
                 "layers are weighed by their correlation on held-back samples, and nothing is held back; set "
@@ -112,7 +119,11 @@ class EncoderEnsemble(MultiOutputMixin, RegressorMixin, BaseEstimator):
         return list(dict.fromkeys(X[self.by].values.astype(str).tolist()))
 
     def _part(self, X: Any, layer: str) -> Any:
-        return X if self.by is None else X.isel(unit=np.flatnonzero(X[self.by].values.astype(str) == layer))
+        if self.by is None:
+            return X
+        if not isinstance(X, xr.DataArray) or self.by not in X.coords or X[self.by].dims != ("unit",):
+            raise AlignmentError(f"by={self.by!r} names no coordinate of the units of X")
+        return X.isel(unit=np.flatnonzero(X[self.by].values.astype(str) == layer))
 
     def predict(self, X: Any) -> Any:
         """Weighted mean of the members' predictions (sample, unit), labelled where ``X`` is."""
@@ -124,3 +135,11 @@ class EncoderEnsemble(MultiOutputMixin, RegressorMixin, BaseEstimator):
             total = total + mean * self.weights_.sel(layer=layer).values
         total = np.asarray(total, dtype=next(iter(self.members_.values()))[0].dtype_)
         return labelled(total[:, 0] if self.one_target_ else total, samples_of=X, units=self.targets_)
+
+
+def _mean(members: list[np.ndarray]) -> np.ndarray:
+    """Mean over members, of those whose correlation is defined; NaN where none is."""
+    each = np.stack(members)
+    known = np.isfinite(each)
+    total = np.where(known, each, 0.0).sum(axis=0)
+    return np.where(known.any(axis=0), total / np.maximum(known.sum(axis=0), 1), np.nan)

@@ -10,12 +10,14 @@ import numpy as np
 import torch
 import xarray as xr
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
+from sklearn.model_selection import KFold, check_cv
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 from torch import Tensor
 
 from ..compute.batching import batches
 from ..compute.device import resolve
 from ..compute.progress import progress
+from ..compute.scores import r2
 from ..exceptions import AlignmentError, DegenerateDataError, NeurodecodeWarning
 from ..linear import Ridge, _inputs
 from ..representation import Labels, check_finite, check_same_samples, check_same_units, labelled
@@ -37,7 +39,9 @@ class GaussianFieldEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
     centres : (candidates, 2) places (row, col) in the units of the tokens' places, or None: every token.
     sizes : standard deviations of the pools, in the same units; a pool much smaller than a token is that token.
     alphas : penalties.
-    cv : folds inside the training samples that choose pool and penalty: an integer or a splitter. 5 means fifths.
+    cv : folds inside the training samples that choose pool and penalty: an integer, a splitter, which gets the
+        labelled X, a list of (train, test), or ``"loo"`` or ``"gcv"`` as for :class:`~neurodecode.linear.Ridge`.
+        5 means fifths in the order of the samples, which never part the repeats of a ``stimulus``.
     nonlinearity : ``"log"``: sign(z) log(1 + |z|); None; or a function of a tensor.
     degrees : degrees of visual angle a token; ``x_``, ``y_`` and ``size_`` are then in degrees from the middle of the
         map, right and up positive. None: in tokens.
@@ -48,6 +52,8 @@ class GaussianFieldEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
     centre_ : (units, 2) row and column of the pool. size_ : (units,) its standard deviation. x_, y_ : (units,).
     alpha_ : (units,). best_score_ : (units,) mean held-out R2 inside the training samples. pool_ : (units,) the
     candidate. coef_ : (features, units) on features that have been pooled and transformed. intercept_ : (units,).
+    degenerate_ : positions of constant units, predicted by their constant; they have no pool, and what says where one
+    is holds NaN.
 
     Raises
     ------
@@ -93,45 +99,87 @@ class GaussianFieldEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : (sample, token, unit) maps, places on ``row`` and ``col`` of the tokens. Y : (sample, unit).
+        X : (sample, token, unit) maps, places on ``row`` and ``col`` of the tokens; tokens that are not ``attended``
+            take no share of a pool. Pooled features are penalised on the scale of their standard deviation, so that
+            neither the units of a feature nor the size of a pool decide how much it is held down. Y : (sample, unit).
         """
         check_same_samples(X, Y)
         device = resolve(self.device)
         tokens = Tokens(X)
         targets = _inputs.targets(Y, type(self).__name__)
         check_consistent_length(np.empty(tokens.n), targets)
-        y = np.asarray(targets, dtype=np.float32)
-        y = y[:, None].copy() if y.ndim == 1 else y.copy()
+        y = np.asarray(targets)
+        self.dtype_ = _inputs.working_dtype(y)
+        y = (y[:, None] if y.ndim == 1 else y).astype(np.float64)
+        _inputs.check_counts(y.shape, type(self).__name__, what="target")
         self.masked_ = _inputs.masked(Y, y.shape[1])
         y[:, self.masked_] = 0
         if not _inputs.is_finite(y):
             check_finite(Y, "Y")
         centres, sizes = self._candidates(tokens)
         pools = torch.from_numpy(_pools(tokens.places, centres, sizes)).to(device)
-        ridge = Ridge(self.alphas, cv=self.cv, device=self.device)
+        mean, spread = y.mean(0), y.std(0)
+        flat = _inputs.constant(y) | (spread == 0)
+        self.degenerate_ = np.flatnonzero(flat & ~self.masked_)
+        goal = ((y - mean) / np.where(flat, 1.0, spread)).astype(np.float32)
+        ridge = Ridge(self.alphas, cv=self._folds(X, Y, tokens.n), device=self.device)
         best = np.full(y.shape[1], -np.inf)
         self.pool_ = np.zeros(y.shape[1], dtype=int)
         self.alpha_ = np.zeros(y.shape[1])
-        self.coef_ = np.zeros((tokens.n_features, y.shape[1]), dtype=np.float32)
-        self.intercept_ = y.mean(0)
+        self.coef_ = np.zeros((tokens.n_features, y.shape[1]))
+        self.intercept_ = np.where(flat, y[0], mean)
         for number in progress(range(len(pools)), f"{len(pools):,} pools"):
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", NeurodecodeWarning)  # a wrong pool belongs at the edge of the penalties
-                ridge.fit(self._pooled(tokens, pools[number], device), y)
-            better = ridge.best_score_ > best
-            best[better], self.pool_[better] = ridge.best_score_[better], number
-            for name in ("alpha_", "coef_", "intercept_"):
-                getattr(self, name)[..., better] = getattr(ridge, name)[..., better]
-        self.best_score_ = np.where(self.masked_, np.nan, best)
+            z = self._pooled(tokens, pools[number], device).astype(np.float64)
+            middle, scale = z.mean(0), np.where(_inputs.constant(z), 1.0, z.std(0))
+            scale[scale == 0] = 1.0
+            scores = self._fitted(ridge, ((z - middle) / scale).astype(np.float32), goal)
+            better = (scores > best) & ~flat
+            best[better], self.pool_[better] = scores[better], number
+            self.alpha_[better] = ridge.alpha_[better]
+            self.coef_[:, better] = ridge.coef_[:, better] * spread[better] / scale[:, None]
+            offset = ridge.intercept_[better] * spread[better] - middle @ self.coef_[:, better]
+            self.intercept_[better] = mean[better] + offset
+        nowhere = self.masked_ | flat
+        self.best_score_ = np.where(nowhere, np.nan, best)
         self.centre_, self.size_ = centres[self.pool_], sizes[self.pool_]
         self.candidates_, self.places_ = (centres, sizes), tokens.places
         self._say_where()
-        for fitted in (self.centre_, self.size_, self.x_, self.y_, self.alpha_, self.intercept_):
-            fitted[self.masked_] = np.nan
+        for fitted in (self.centre_, self.size_, self.x_, self.y_, self.alpha_):
+            fitted[nowhere] = np.nan
+        self.intercept_[self.masked_] = np.nan
         self.features_ = Labels.of(X if isinstance(X, xr.DataArray) else np.empty((1, tokens.n_features)), "unit")
         self.targets_ = Labels.of(Y if isinstance(Y, xr.DataArray) else targets, "unit")
         self.one_target_, self.n_features_in_ = targets.ndim == 1, tokens.n_features
         return self
+
+    def _folds(self, X: Any, Y: Any, n: int) -> Any:
+        """Pairs of training and test positions; an integer keeps the repeats of a stimulus on one side."""
+        if isinstance(self.cv, str):
+            if np.size(self.alphas) < 2:
+                raise ValueError(f"cv={self.cv!r} scores penalties, and one came: give several, or folds as cv=")
+            return self.cv
+        if not isinstance(self.cv, (int, np.integer)):
+            pairs = self.cv if isinstance(self.cv, list) else check_cv(self.cv).split(X, Y)
+            return [(np.asarray(train), np.asarray(test)) for train, test in pairs]
+        groups = np.arange(n)
+        if isinstance(X, xr.DataArray) and "stimulus" in X.coords:
+            number: dict[Any, int] = {}
+            groups = np.array([number.setdefault(one, len(number)) for one in X["stimulus"].values])
+        many = int(groups.max()) + 1
+        if not 2 <= self.cv <= many:
+            raise DegenerateDataError(f"cv={self.cv}: {many} stimuli cannot be split so often; expected 2 to {many}")
+        parts = (test for _, test in KFold(int(self.cv)).split(np.empty(many)))
+        return [(np.flatnonzero(~chosen), np.flatnonzero(chosen)) for chosen in (np.isin(groups, p) for p in parts)]
+
+    def _fitted(self, ridge: Ridge, z: np.ndarray, goal: np.ndarray) -> np.ndarray:
+        """Held-out R2 of every unit, with ``ridge`` fitted to all samples; also where there is but one penalty."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", NeurodecodeWarning)  # a wrong pool belongs at the edge of the penalties
+            if np.size(self.alphas) > 1:
+                return ridge.fit(z, goal).best_score_
+            each = [r2(goal[test], ridge.fit(z[train], goal[train]).predict(z[test])) for train, test in ridge.cv]
+            ridge.fit(z, goal)
+        return np.mean(each, axis=0)
 
     def _candidates(self, tokens: Tokens) -> tuple[np.ndarray, np.ndarray]:
         if tokens.places.shape[1] != 2:
@@ -148,10 +196,20 @@ class GaussianFieldEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
     def _pooled(self, tokens: Tokens, pool: Tensor, device: torch.device) -> np.ndarray:
         """Features (samples, features) read through one pool, through the nonlinearity."""
-        parts = [
-            torch.einsum("bpd,p->bd", tokens.raw(np.arange(tokens.n)[some])[:, 0].to(device), pool)
-            for some in batches(tokens.n, ROWS_POOLED)
-        ]
+        parts = []
+        for some in batches(tokens.n, ROWS_POOLED):
+            rows = np.arange(tokens.n)[some]
+            values, blocked = tokens.raw(rows)[:, 0].to(device), tokens.blocked(rows)
+            weights = pool.to(values.dtype)
+            if blocked is None:
+                parts.append(torch.einsum("bpd,p->bd", values, weights))
+                continue
+            kept = weights * ~blocked[:, 0].to(device)
+            total = kept.sum(1, keepdim=True)
+            if not (total > 0).all():
+                at = rows[int(torch.argmin(total))]
+                raise DegenerateDataError(f"a pool lies on no token that counts in sample {at}; give larger sizes")
+            parts.append(torch.einsum("bpd,bp->bd", values, kept / total))
         z = torch.cat(parts)
         if self.nonlinearity == "log":
             z = z.sign() * z.abs().log1p()
@@ -183,13 +241,14 @@ class GaussianFieldEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
             raise AlignmentError("tokens lie at other places than at fit; give tokens on the same grid.")
         device = resolve(self.device)
         centres, sizes = self.candidates_
-        answer = np.empty((tokens.n, len(self.alpha_)), dtype=np.float32)
+        answer = np.empty((tokens.n, len(self.alpha_)))
         for number in np.unique(self.pool_):
             units = np.flatnonzero(self.pool_ == number)
             pool = torch.from_numpy(_pools(tokens.places, centres[[number]], sizes[[number]])[0]).to(device)
             z = self._pooled(tokens, pool, device)
             answer[:, units] = z @ self.coef_[:, units] + self.intercept_[units]
         answer[:, self.masked_] = np.nan
+        answer = answer.astype(self.dtype_)
         return labelled(answer[:, 0] if self.one_target_ else answer, samples_of=X, units=self.targets_)
 
 

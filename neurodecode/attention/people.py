@@ -51,6 +51,7 @@ def stack_people(people: Mapping[str, tuple[Any, Any]]) -> tuple[xr.DataArray, x
     pictures: dict[str, tuple[str, int]] = {}
     for name, (X, Y) in people.items():
         check_same_samples(X, Y)
+        _check_alike(name, X, *next(iter(people.items())))
         stimuli = [str(one) for one in X["stimulus"].values]
         if len(set(stimuli)) < len(stimuli):
             raise AlignmentError(f"person {name!r} has repeats of a stimulus; average them first (average_repeats)")
@@ -60,10 +61,12 @@ def stack_people(people: Mapping[str, tuple[Any, Any]]) -> tuple[xr.DataArray, x
                 continue
             other, place = pictures[stimulus]
             theirs = people[other][0]
-            if theirs.shape[1:] != X.shape[1:] or not np.array_equal(theirs.values[place], X.values[row]):
+            if not np.array_equal(theirs.isel(sample=place).values, X.isel(sample=row).values):
                 raise AlignmentError(f"stimulus {stimulus!r} has other tokens for {name!r} than for {other!r}")
     order = list(pictures)
-    parts = [people[name][0].isel(sample=[row]) for name, row in pictures.values()]
+    kept = set.intersection(*({str(k) for k in X.coords} for X, _ in people.values()))
+    alike = {name: X.drop_vars([k for k in X.coords if str(k) not in kept]) for name, (X, _) in people.items()}
+    parts = [alike[name].isel(sample=[row]) for name, row in pictures.values()]
     X = xr.concat(parts, "sample", coords="minimal", compat="override", join="override", combine_attrs="override")
     index = {stimulus: number for number, stimulus in enumerate(order)}
     blocks, masks = [], []
@@ -83,3 +86,18 @@ def stack_people(people: Mapping[str, tuple[Any, Any]]) -> tuple[xr.DataArray, x
         blocks, "unit", coords="minimal", compat="override", join="override", combine_attrs="drop_conflicts"
     )
     return X, joined, joined.copy(data=np.concatenate(masks, axis=1))
+
+
+def _check_alike(name: str, X: xr.DataArray, first: str, theirs: tuple[Any, Any]) -> None:
+    """Tokens and features of two people must be the same, by number and by name."""
+    other = theirs[0]
+    if X.shape[1:] != other.shape[1:]:
+        raise AlignmentError(
+            f"person {name!r} has {X.shape[1]} tokens of {X.shape[2]} features, {first!r} {other.shape[1]} of "
+            f"{other.shape[2]}; give all people the same layer."
+        )
+    for dim in ("token", "unit"):
+        for key, entry in X.coords.items():
+            if entry.dims != (dim,) or key not in other.coords or entry.equals(other.coords[key]):
+                continue
+            raise AlignmentError(f"the coordinate {key!r} of {dim} differs between {name!r} and {first!r}.")

@@ -43,6 +43,19 @@ def token_places(X: Any, n_tokens: int) -> np.ndarray:
     return np.arange(n_tokens, dtype=float)[:, None]
 
 
+def line_name(X: Any) -> str:
+    """What a place along a line is called: ``position``, or ``lag`` where the tokens carry that.
+
+    Examples
+    --------
+    >>> line_name(None)
+    'position'
+    """
+    if not isinstance(X, xr.DataArray):
+        return LINE[0]
+    return next((name for name in LINE if name in X.coords and X.coords[name].dims == ("token",)), LINE[0])
+
+
 def sine_code(places: np.ndarray, width: int, span: np.ndarray | None = None) -> Tensor:
     """Fixed sines and cosines of the places: an equal share of the width for each axis.
 

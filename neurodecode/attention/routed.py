@@ -16,6 +16,7 @@ from ..compute.batching import batches
 from ..compute.device import resolve
 from ..compute.training import Training
 from ..exceptions import AlignmentError
+from ..representation import check_same_units
 from .encoder import _TokenEncoder
 from .modules import Router
 from .tokens import ROWS_READ, Tokens
@@ -52,6 +53,8 @@ class Routing:
         for name, value, known in (("positions", self.positions, POSITIONS), ("values", self.values, VALUES)):
             if value not in known:
                 raise ValueError(f"{name}={value!r}; expected one of {known}")
+        if self.hidden is not None and self.hidden < 1:
+            raise ValueError(f"hidden={self.hidden}; expected 1 or more, or None")
 
 
 class RoutedEncoder(_TokenEncoder):
@@ -162,19 +165,39 @@ class RoutedEncoder(_TokenEncoder):
 
     def _take_trunk(self, trunk: RoutedEncoder, router: Router, tokens: Tokens) -> None:
         """Everything but the queries from another fit, frozen."""
-        check_is_fitted(trunk)
-        rows = trunk._rows_of_places(tokens)
-        if rows is not None or tokens.n_features != trunk.n_features_in_:
-            raise AlignmentError("trunk= was fitted on other features or places; give tokens of the same kind.")
+        check_is_fitted(trunk, "held_back_r_")
+        if tokens.n_features != trunk.n_features_in_:
+            raise AlignmentError(f"trunk= reads {trunk.n_features_in_} features a token, X has {tokens.n_features}.")
+        if tokens.labels is not None:
+            check_same_units(tokens.labels, trunk.features_)
+        theirs, mine = trunk._routing(), self._routing()
+        pairs = {
+            "width": (trunk.width, self.width),
+            "n_heads": (trunk.n_heads, self.n_heads),
+            "positions": (theirs.positions, mine.positions),
+            "values": (theirs.values, mine.values),
+            "hidden": (theirs.hidden or 2 * trunk.width, mine.hidden or 2 * self.width),
+        }
+        other = [f"{name}={given!r} (trunk: {kept!r})" for name, (kept, given) in pairs.items() if kept != given]
+        if other:
+            raise ValueError(f"trunk= has another {', '.join(other)}; set the same.")
+        if mine.positions is not None and (
+            trunk.places_.shape != tokens.places.shape or not np.allclose(trunk.places_, tokens.places)
+        ):
+            raise AlignmentError(
+                "trunk= was fitted on tokens at other places, or in another order; give them as there."
+            )
         known = {name: value for name, value in trunk.router_.state_dict().items() if name != "query"}
-        try:
-            router.load_state_dict(known, strict=False)
-        except RuntimeError as error:
-            raise ValueError(f"trunk= has another width, positions, values or hidden: {error}") from error
+        router.load_state_dict(known, strict=False)
         for name, weight in router.named_parameters():
             weight.requires_grad_(name == "query")
         tokens.use_scale(trunk.token_mean_, trunk.token_scale_)
         self.token_mean_, self.token_scale_ = tokens.mean, tokens.scale
+
+    def _given(self) -> list[Tensor]:
+        if self._routing().trunk is None:
+            return []
+        return [value.cpu() for name, value in self.router_.state_dict().items() if name != "query"]
 
     @property
     def router_(self) -> Router:

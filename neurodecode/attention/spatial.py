@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from ..compute.training import Training
 from .encoder import _TokenEncoder
 from .modules import Factors, StaticMap
+from .positions import GRID
 from .tokens import Tokens
 
 
@@ -42,7 +43,7 @@ class _StaticEncoder(_TokenEncoder):
 
     def _on_tokens(self, values: np.ndarray) -> dict[str, Any]:
         """Coordinates of the places of the fit."""
-        names = ("row", "col") if values.shape[1] == 2 else ("position",)
+        names = GRID if values.shape[1] == 2 else (self.line_,)
         return {name: ("token", values[:, axis]) for axis, name in enumerate(names)}
 
 
@@ -170,15 +171,18 @@ class FactorizedEncoder(_StaticEncoder):
 
     @property
     def where_(self) -> xr.DataArray:
-        """Place maps (query, rank, token), of either sign."""
+        """Place maps (query, rank, token), of either sign; NaN for an area without units."""
         coords = {"query": np.asarray(self.areas_), **self._on_tokens(self.places_)}
         values = self._factors().where.detach().numpy().copy()
+        values[[self.areas_.index(name) for name in self.areas_of_.empty]] = np.nan
         return xr.DataArray(values, dims=("query", "rank", "token"), coords=coords)
 
     @property
     def what_(self) -> np.ndarray:
-        """Feature directions (query, rank, features)."""
-        return self._factors().what.detach().numpy().copy()
+        """Feature directions (query, rank, features); NaN for an area without units."""
+        values = self._factors().what.detach().numpy().copy()
+        values[[self.areas_.index(name) for name in self.areas_of_.empty]] = np.nan
+        return values
 
     def _factors(self) -> Factors:
         reader = self.module_.reader

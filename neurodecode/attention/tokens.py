@@ -36,7 +36,7 @@ class Tokens:
                     f"X has the dimensions {X.dims}; expected ('sample', 'token', 'unit'). Token maps come from "
                     "activations(..., pool=None); transpose others."
                 )
-            values = X.data
+            values = X.data if getattr(X.variable, "_in_memory", True) or X.chunks else _Stored(X)
         else:
             values = X if hasattr(X, "shape") and hasattr(X, "dtype") else np.asarray(X)
         if values.ndim != 3:
@@ -63,6 +63,8 @@ class Tokens:
                     )
             else:
                 self.attended = None
+        wide = values.dtype.kind != "b" and values.dtype.itemsize > (4 if values.dtype.kind == "f" else 2)
+        self.dtype = np.dtype(np.float64 if wide else np.float32)
         self.mean = torch.zeros(self.n_features)
         self.scale = torch.ones(self.n_features)
         self.held: Tensor | None = None
@@ -86,9 +88,15 @@ class Tokens:
 
     def _places(self) -> np.ndarray:
         """Places of the tokens of one group, (P, axes); the tokens of all groups are brought into one order."""
-        if self.groups == 1:
-            return token_places(self.labels, self.n_tokens)
         labels = self.labels
+        known = token_places(labels, self.n_tokens)
+        if not np.isfinite(known).all():
+            raise AlignmentError(
+                f"{(~np.isfinite(known).all(axis=1)).sum()} of {self.n_tokens} tokens have a place that is not a "
+                "number; leave out tokens that lie nowhere, such as the class token, or give them a place."
+            )
+        if self.groups == 1:
+            return known
         each = [token_places(None if labels is None else labels.isel(token=rows), self.size) for rows in self.order]
         sorted_rows = []
         for rows, places in zip(self.order, each):
@@ -108,16 +116,16 @@ class Tokens:
         return self._scaled(self.raw(rows))
 
     def raw(self, rows: np.ndarray) -> Tensor:
-        """Values of some samples as they are, (len(rows), groups, P, D) float32."""
+        """Values of some samples as they are, (len(rows), groups, P, D); float64 where they come in 64 bits."""
         rows = np.asarray(rows)
         upwards = np.argsort(rows, kind="stable")
         if isinstance(self.values, np.ndarray):
-            found = np.asarray(self.values[rows], dtype=np.float32)
+            found = np.asarray(self.values[rows], dtype=self.dtype)
         else:
             oindex = getattr(self.values, "oindex", self.values)
             part = oindex[rows[upwards]]
             part = part.compute() if hasattr(part, "compute") else part
-            found = np.empty(part.shape, dtype=np.float32)
+            found = np.empty(part.shape, dtype=self.dtype)
             found[upwards] = part
         if not np.isfinite(found.sum(dtype=np.float64)) and not np.isfinite(found).all():
             bad = rows[np.flatnonzero(~np.isfinite(found).all(axis=(1, 2)))[0]]
@@ -128,7 +136,7 @@ class Tokens:
         return torch.from_numpy(np.ascontiguousarray(found)).view(len(rows), self.groups, self.size, -1)
 
     def _scaled(self, raw: Tensor) -> Tensor:
-        return (raw - self.mean) / self.scale
+        return ((raw - self.mean) / self.scale).float()
 
     def blocked(self, rows: np.ndarray) -> Tensor | None:
         """Boolean (len(rows) * groups, 1, P), True where a token does not count; None where all do."""
@@ -158,12 +166,26 @@ class Tokens:
             raise DegenerateDataError("there is no sample to learn the scale of the features from.")
         mean = total / count
         spread = (square / count - mean.square()).clamp_min(0).sqrt()
-        flat_line = spread <= 1e-6 * (mean + shift).abs().clamp_min(1e-30)
-        self.mean = (mean + shift).float()
-        self.scale = torch.where(flat_line, torch.ones_like(spread), spread).float()
+        least = 1e-6 if self.dtype == np.float32 else 1e-12
+        flat_line = spread <= least * (mean + shift).abs().clamp_min(1e-30)
+        kind = torch.float32 if self.dtype == np.float32 else torch.float64
+        self.mean = (mean + shift).to(kind)
+        self.scale = torch.where(flat_line, torch.ones_like(spread), spread).to(kind)
 
     def use_scale(self, mean: Tensor, scale: Tensor) -> None:
         """Take the scale of a fit; small arrays in memory are brought to it once."""
         self.mean, self.scale = mean, scale
         if self.in_memory and 4 * self.n * self.n_tokens * self.n_features <= HELD:
-            self.held = self._scaled(self.raw(np.arange(self.n)))
+            self.held = torch.empty(self.n, self.groups, self.size, self.n_features)
+            for some in batches(self.n, ROWS_READ):
+                self.held[some] = self._scaled(self.raw(np.arange(self.n)[some]))
+
+
+class _Stored:
+    """A labelled array whose values stay in their store until samples are asked for, in rising order."""
+
+    def __init__(self, X: xr.DataArray) -> None:
+        self.X, self.shape, self.dtype, self.ndim = X, X.shape, X.dtype, X.ndim
+
+    def __getitem__(self, rows: np.ndarray) -> np.ndarray:
+        return np.asarray(self.X.isel(sample=rows).values)

@@ -40,7 +40,8 @@ class Training:
     patience : epochs without a better validation score after which fitting stops; None: all epochs are run.
     device : torch device, such as ``"cuda"``; None: the CPU. One that is not there raises.
     checkpoint : file written after each epoch, whole or not at all; a fit that was stopped goes on from it to the same
-        weights as without an interruption.
+        weights as without an interruption. A folder that exists: one file for each fit, named by its data and settings,
+        as folds, permutations and ensembles need.
 
     References
     ----------
@@ -148,6 +149,8 @@ def fit_loop(
     )
     history, best, start = History(), None, 0
     path = None if settings.checkpoint is None else Path(settings.checkpoint)
+    if path is not None and path.is_dir():
+        path = path / f"{_digest(key)[:24]}.pt"
     if path is not None and path.exists():
         history, best, start = _read(path, key, module, optimiser, generator)
     began, waited, busy = time.perf_counter(), history.waiting_share * history.seconds, history.seconds
@@ -175,13 +178,13 @@ def fit_loop(
             raise DegenerateDataError(
                 f"the loss of epoch {epoch + 1} is {history.loss[-1]}: lower learning_rate, or set clip to a number"
             )
-        score = float(epoch)
         if validate is not None:
             module.eval()
             with torch.no_grad():
                 score = float(validate())
-            history.validation.append(score)
-        if validate is None or history.best_epoch < 0 or score > history.validation[history.best_epoch]:
+            history.validation.append(score if math.isfinite(score) else -math.inf)
+        seen_before = history.validation[:-1]
+        if validate is None or not seen_before or history.validation[-1] > max(seen_before):
             history.best_epoch = epoch
             if validate is not None:
                 best = {name: value.detach().clone() for name, value in module.state_dict().items()}
@@ -265,6 +268,7 @@ def _write(
         "optimiser": optimiser.state_dict(),
         "generator": generator.get_state(),
         "chance": torch.get_rng_state(),
+        "chance_cuda": _cuda_state(module),
         "history": vars(replace(history)),
         "best": best,
     }
@@ -297,9 +301,18 @@ def _read(
     optimiser.load_state_dict(state["optimiser"])
     generator.set_state(state["generator"])
     torch.set_rng_state(state["chance"])
+    device = next(module.parameters()).device
+    if device.type == "cuda" and state.get("chance_cuda") is not None:
+        torch.cuda.set_rng_state(state["chance_cuda"], device)
     history = History(**state["history"])
     history.resumed_at = len(history.loss)
     return history, state["best"], len(history.loss)
+
+
+def _cuda_state(module: nn.Module) -> Tensor | None:
+    """Where the draws of the module's device stand; None on the CPU."""
+    device = next(module.parameters()).device
+    return torch.cuda.get_rng_state(device) if device.type == "cuda" else None
 
 
 def _digest(key: str) -> str:
