@@ -53,7 +53,8 @@ def time_course(
     curves = {name: _over_units(result["score"], units) for name, units in found.items()}
     names = sorted(curves, key=lambda name: -np.nanmax(curves[name], initial=-np.inf))[:FEW]
     names = [name for name in found if name in names]
-    palette = colours(names, theme)
+    # Of all areas, drawn or not, so that an area has one colour in every such picture.
+    palette = colours(found if len(found) <= len(theme.categories) else names, theme)
     for name in names:
         low, high = _fold_band(result, found[name])
         if np.isfinite(low).any():

@@ -33,6 +33,7 @@ from .topographies import has_topography
 from .wording import count, headed, listed, number, p_short, quantity, score_label
 
 MOST_PICTURES = 6
+OPEN = 2
 Section = tuple[str, str, Html]
 
 
@@ -316,7 +317,11 @@ def comparisons_section(contents: Contents, result: Any, variants: int) -> Secti
     confused = [(name, one) for name, one in contents.nodes.items() if "confusion" in one.data_vars]
     if confused:
         parts.append(el("h3", "Confusions"))
-        parts += [figure(confusion_picture(name, one), variants) for name, one in confused[:MOST_PICTURES]]
+        drawn = [figure(confusion_picture(name, one), variants) for name, one in confused[:MOST_PICTURES]]
+        parts += drawn[:OPEN]
+        if len(drawn) > OPEN:
+            rest = listed([name for name, _ in confused[OPEN:MOST_PICTURES]], 40)
+            parts.append(el("details", el("summary", f"The same of {rest}"), *drawn[OPEN:]))
         parts += [_confusion_table(name, one) for name, one in confused]
     across = [(name, one) for name, one in contents.nodes.items() if "time_test" in one["score"].dims]
     if across:

@@ -304,3 +304,19 @@ def test_words_on_a_colour_can_be_read():
     for value in np.linspace(0, 1, 50):
         rgba = matplotlib.colormaps["viridis"](value)
         assert contrast(readable_on(rgba), rgba[:3]) > 3.9
+
+
+def test_an_area_keeps_its_colour_over_time_whichever_four_are_drawn():
+    areas = np.array(["V1", "V2", "V3", "V4", "LOC", "FFA"])
+    seen: dict[str, set] = {}
+    for best in (0, 2):
+        score = np.zeros((6, 5))
+        score[best : best + 4, 2] = 0.5
+        one = xr.Dataset(
+            {"score": (("unit", "time"), score)}, {"roi": ("unit", areas), "time": np.arange(5) / 10}, {"score": "r"}
+        )
+        for line in plots.time_course(one).lines:
+            if str(line.get_gid()).startswith("score:"):
+                seen.setdefault(line.get_gid(), set()).add(line.get_color())
+    assert len(seen) == 6 and all(len(colours) == 1 for colours in seen.values())
+    assert len(set.union(*seen.values())) == 6
