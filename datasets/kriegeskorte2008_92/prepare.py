@@ -11,7 +11,7 @@ from neurodecode.sources import stimuli
 
 
 def load(folder: Path) -> dict:
-    """``human`` (4 people, sessions averaged), ``monkey``, ``behaviour`` (16 people), ``models`` (8), ``pictures`` (92).
+    """``human`` (4 people, sessions averaged), ``monkey``, ``behaviour`` (16 people), ``models`` (8), ``pictures``.
 
     All matrices carry ``stimulus`` (image_01 ... image_92) and ``category``; ``models`` has the dimension ``model``.
     """
