@@ -55,8 +55,9 @@ def answer(measures, figures, found):
         f"Layers of ResNet-20 find their match at like depth in ResNet-32 by all four measures (r of depths "
         f"{min(depth):.2f} to {max(depth):.2f}). Of single channels part recur: matched one to one and left out, r "
         f"falls from {stages[0]:.2f} in the first layer to {stages[-1]:.2f} in the last; there, several "
-        f"channels together predict one of the other network better than its best partner does (R² {few:.2f} against {one:.2f}). "
-        f"Networks of three seeds reach {small.min():.2f} to {small.max():.2f}, but untrained ones {fresh.min():.2f} to "
-        f"{fresh.max():.2f} as well; voxels of three people reach {people.min():.2f} to {people.max():.2f}; {above} of {len(found)} pairs are beyond shuffled stimuli "
+        f"channels together predict one of the other network better than its best partner does (R² {few:.2f} against "
+        f"{one:.2f}). Networks of three seeds reach {small.min():.2f} to {small.max():.2f}, but untrained ones "
+        f"{fresh.min():.2f} to {fresh.max():.2f} as well; voxels of three people reach {people.min():.2f} to "
+        f"{people.max():.2f}; {above} of {len(found)} pairs are beyond shuffled stimuli "
         "(p < .05, each alone)."
     )
