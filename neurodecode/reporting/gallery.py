@@ -161,7 +161,7 @@ def confusion_picture(name: str, one: xr.Dataset) -> Picture:
     caption = f"{name}: counts of {int(total):,} held-out samples; colour is the share of each row."
     caption += f" Chance {chance:.3g}." if chance is not None else ""
     side = min(6.4, 2.6 + 0.4 * n)
-    return Picture(partial(plots.confusion, one), alt, caption, (side + 0.9, side), (PHONE, 4.3))
+    return Picture(partial(plots.confusion, one), alt, caption, (side + 1.3, side), (PHONE, 4.3))
 
 
 def null_picture(name: str, one: xr.Dataset) -> Picture:
