@@ -10,6 +10,8 @@ import torch
 
 from neurodecode import studies
 from neurodecode.exceptions import CapacityError, IntegrityError
+from neurodecode.reporting.document import compose
+from neurodecode.reporting.summary import opened
 
 nibabel = pytest.importorskip("nibabel")
 pytest.importorskip("netCDF4")
@@ -116,7 +118,9 @@ def run(root, out, **settings):
 
 @pytest.fixture(scope="module")
 def tree(miniature, tmp_path_factory):
-    return run(miniature, tmp_path_factory.mktemp("nsd_routed"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(studies, "write_result", lambda *_: None)  # its page, which takes longest, is drawn once below
+        return run(miniature, tmp_path_factory.mktemp("nsd_routed"))
 
 
 def found(tree, area, what):
@@ -136,6 +140,11 @@ def test_the_planted_table_is_found(tree):
             assert found(tree, area, "routed, r") > 0.6
             assert abs(found(tree, area, "routed − spatial x feature")) < 0.1
         assert abs(found(tree, f"{side} rest", "routed, r")) < 0.15
+
+
+def test_the_page_names_areas_and_what_was_predicted_before_the_start(tree):
+    text = compose(opened(tree), tree, variants=1)
+    assert "left FFA-1" in text and "without a row" in text and "of memory" in text
 
 
 def test_fitted_to_other_responses_it_falls_to_chance(tree):
