@@ -22,6 +22,7 @@ from scipy.special import ndtr
 from torch import Tensor
 
 from .batching import batches
+from .ridge_path import held_out_total
 
 CONCENTRATIONS = (0.1, 1.0)  # of the Dirichlet draws, in turn: points near the corners, points anywhere
 SWEEP = 2048  # targets scored at once
@@ -126,13 +127,7 @@ class Table:
 def make_table(split: Split, y: Tensor) -> Table:
     """Targets ``y`` (n, t) of all rows, cut for one fold; R2 is defined as in :func:`linalg.path_r2`."""
     y_train, y_test = y[split.train], y[split.test]
-    m = len(y_test)
-    mean_test = y_test.mean(0)
-    total = (y_test - mean_test).square_().sum(0)
-    flat = total <= m * (8 * torch.finfo(y.dtype).eps * mean_test.abs()).square()
-    if bool(flat.any()):
-        spread = (y_train.amax(0) > y_train.amin(0)).to(y.dtype) * y_train.var(0, correction=0)
-        total = torch.where(flat, m * spread, total)
+    total = held_out_total(y_train, y_test)
     mean = y_train.mean(0)
     y_train -= mean
     y_test -= mean

@@ -206,18 +206,12 @@ def path_r2(fold: Fold, y: Tensor, *, centre: bool = True) -> Tensor:
     (penalties, t)
     """
     y_train, y_test = y[fold.train], y[fold.test]
-    m, t = y_test.shape
-    mean_test = y_test.mean(0)
-    total = (y_test - mean_test).square_().sum(0)
-    flat = total <= m * (8 * torch.finfo(y.dtype).eps * mean_test.abs()).square()
-    if bool(flat.any()):
-        spread = (y_train.amax(0) > y_train.amin(0)).to(y.dtype) * y_train.var(0, correction=0)
-        total = torch.where(flat, m * spread, total)
+    total = held_out_total(y_train, y_test)
     if centre:
         mean_train = y_train.mean(0)
         y_train -= mean_train
         y_test -= mean_train
-    outside = y.new_zeros(t)
+    outside = torch.zeros_like(total)
     if fold.rotation is not None:
         inside = fold.rotation.T @ y_test
         outside = (y_test.square().sum(0) - inside.square().sum(0)).clamp_min_(0.0)
@@ -227,6 +221,26 @@ def path_r2(fold: Fold, y: Tensor, *, centre: bool = True) -> Tensor:
     error += outside
     positive = total > 0
     return torch.where(positive, 1.0 - error / torch.where(positive, total, torch.ones_like(total)), 0.0)
+
+
+def held_out_total(y_train: Tensor, y_test: Tensor) -> Tensor:
+    """(t,) what R2 divides by: squared deviations of the held-out targets from their mean.
+
+    Where a target does not vary over the held-out samples (always so with one sample held out), the variance of the
+    training samples stands in for that of the held-out ones; 0 where it does not vary there either.
+
+    Parameters
+    ----------
+    y_train : (n, t); y_test : (m, t).
+    """
+    m = len(y_test)
+    mean = y_test.mean(0)
+    total = (y_test - mean).square_().sum(0)
+    flat = total <= m * (8 * torch.finfo(y_test.dtype).eps * mean.abs()).square()
+    if bool(flat.any()):
+        spread = (y_train.amax(0) > y_train.amin(0)).to(y_test.dtype) * y_train.var(0, correction=0)
+        total = torch.where(flat, m * spread, total)
+    return total
 
 
 def _kept(fold: Fold, steps: Tensor, feed: Tensor, y_test: Tensor) -> Tensor:

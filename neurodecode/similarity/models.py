@@ -59,7 +59,39 @@ class Fixed:
 
 
 @dataclass(frozen=True)
-class Weighted:
+class _Parts:
+    """What models of several parts share: ``rdms``, name -> (stimulus, stimulus_other), two or more."""
+
+    rdms: Mapping[str, xr.DataArray]
+    fitted = True
+
+    def __post_init__(self) -> None:
+        _check_parts(self.rdms, type(self).__name__.lower())
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the parts."""
+        return [str(name) for name in self.rdms]
+
+    @property
+    def parts(self) -> list[xr.DataArray]:
+        """The matrices it is made of."""
+        return list(self.rdms.values())
+
+    def weights(
+        self, measure: Measure, parts: np.ndarray, data: np.ndarray, sample: Sample, times: np.ndarray,
+        prepared: np.ndarray | None = None,
+    ) -> np.ndarray:  # fmt: skip
+        """(fits, parts): a subclass says how much of each part."""
+        raise TypeError(f"{type(self).__name__} does not say how its parts are weighed")
+
+    def fit(self, rdms: xr.DataArray, how: Any = "spearman") -> FittedModel:
+        """Fit on all of ``rdms``: see :func:`fit_model`."""
+        return fit_model(self, rdms, how)
+
+
+@dataclass(frozen=True)
+class Weighted(_Parts):
     """A sum of parts with weights that are not negative: ``sum over k of w_k d_k / |d_k|``, w from training data.
 
     The weights solve ``min |y - sum w_k x_k|^2, w >= 0`` with ``x_k`` the parts and ``y`` the pooled training subjects
@@ -81,22 +113,6 @@ class Weighted:
     >>> (Weighted({"one": one, "two": two}).fit(one, "pearson").weights > 1e-9).tolist()
     [True, False]
     """
-
-    rdms: Mapping[str, xr.DataArray]
-    fitted = True
-
-    def __post_init__(self) -> None:
-        _check_parts(self.rdms, "weighted")
-
-    @property
-    def names(self) -> list[str]:
-        """Names of the parts."""
-        return [str(name) for name in self.rdms]
-
-    @property
-    def parts(self) -> list[xr.DataArray]:
-        """The matrices it is made of."""
-        return list(self.rdms.values())
 
     def weights(
         self, measure: Measure, parts: np.ndarray, data: np.ndarray, sample: Sample, times: np.ndarray,
@@ -120,13 +136,9 @@ class Weighted:
                 found[row, usable] = nnls(factor.T, aims[row])[0] / length[usable]
         return found
 
-    def fit(self, rdms: xr.DataArray, how: Any = "spearman") -> FittedModel:
-        """Fit on all of ``rdms``: see :func:`fit_model`."""
-        return fit_model(self, rdms, how)
-
 
 @dataclass(frozen=True)
-class Selected:
+class Selected(_Parts):
     """The part with the highest mean score in the training subjects and stimuli.
 
     Parameters
@@ -143,22 +155,6 @@ class Selected:
     [0.0, 1.0]
     """
 
-    rdms: Mapping[str, xr.DataArray]
-    fitted = True
-
-    def __post_init__(self) -> None:
-        _check_parts(self.rdms, "selected")
-
-    @property
-    def names(self) -> list[str]:
-        """Names of the parts."""
-        return [str(name) for name in self.rdms]
-
-    @property
-    def parts(self) -> list[xr.DataArray]:
-        """The matrices it is made of."""
-        return list(self.rdms.values())
-
     def weights(
         self, measure: Measure, parts: np.ndarray, data: np.ndarray, sample: Sample, times: np.ndarray,
         prepared: np.ndarray | None = None,
@@ -172,12 +168,8 @@ class Selected:
             found[np.arange(len(times)), means.argmax(axis=1)] = 1.0
         return found
 
-    def fit(self, rdms: xr.DataArray, how: Any = "spearman") -> FittedModel:
-        """Fit on all of ``rdms``: see :func:`fit_model`."""
-        return fit_model(self, rdms, how)
 
-
-Model = Fixed | Weighted | Selected
+Model = Fixed | _Parts
 
 
 @dataclass(frozen=True)
