@@ -55,10 +55,7 @@ def gains(results: Mapping[str, xr.Dataset], model: str, rivals: Sequence[str], 
         raise ValueError(f"no result is called {missing[0]!r}" if missing else "name at least one rival")
     tested = [paired_difference(results[model], results[rival], by=by) for rival in rivals]
     areas = tested[0][by].values.astype(str)
-    table = {"p": np.stack([one["p"].values for one in tested])}
-    table["difference"] = np.stack([one["difference_fold"].values.mean(0) for one in tested])
-    reach = np.stack([(one["high"] - one["low"]).values / 2 for one in tested])
-    table |= {"low": table["difference"] - reach, "high": table["difference"] + reach}
+    table = {key: np.stack([one[key].values for one in tested]) for key in ("difference", "low", "high", "p")}
     p = fdr(table["p"].ravel()).reshape(table["p"].shape)
     score = _over_folds(results[model], by, areas)
     rival_scores = score - table["difference"]

@@ -224,8 +224,10 @@ def paired_difference(
 
     Returns
     -------
-    Dataset over unit: ``difference`` of ``score``, ``low`` and ``high`` around it, ``p``, ``p_fdr``;
-    ``difference_fold`` (fold, unit). attrs ``n_left_out``: units without a score in either.
+    Dataset over unit: ``difference``, the mean over folds, ``low`` and ``high`` around it, ``p``, ``p_fdr``;
+    ``difference_fold`` (fold, unit). Where scores were computed once over all predictions (``pool="predictions"``),
+    ``difference_pooled`` is the difference of these, which no test over folds is about. attrs ``n_left_out``: units
+    without a score in either.
 
     Raises
     ------
@@ -290,7 +292,10 @@ def paired_difference(
     p = np.where((error == 0) & (mean == 0), 1.0, p)
     reach = t.ppf((1 + level) / 2, k - 1) * error
     dims = ("unit", *first["score"].dims[1:])
-    table = {"difference": overall, "low": overall - reach, "high": overall + reach, "p": p, "p_fdr": fdr(p)}
+    mean = np.where(np.isfinite(overall), mean, np.nan)
+    table = {"difference": mean, "low": mean - reach, "high": mean + reach, "p": p, "p_fdr": fdr(p)}
+    if first.attrs.get("pool") == "predictions":
+        table["difference_pooled"] = overall
     variables: dict[str, Any] = {key: (dims, value) for key, value in table.items()}
     variables["difference_fold"] = (("fold", *dims), folds)
     attrs = {

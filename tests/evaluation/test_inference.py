@@ -154,6 +154,18 @@ class TestPaired:
         # It is wider than the test that takes folds for independent.
         assert (found["p"] > stats.ttest_1samp(d, 0).pvalue).all()
 
+    def test_interval_and_p_are_about_the_same_number(self, worlds):
+        X, Y = worlds(n=120)
+        est = linear_model.Ridge()
+        one, two = (cross_validate(est, x, Y, RUNS, score="r", pool="predictions") for x in (X, X[:, :2]))
+        found = paired_difference(one, two)
+        np.testing.assert_allclose(found["difference"], (one["score_fold"] - two["score_fold"]).mean("fold"))
+        np.testing.assert_allclose(found["difference_pooled"], one["score"] - two["score"])
+        excludes = (found["low"] > 0) | (found["high"] < 0)
+        np.testing.assert_array_equal(excludes, found["p"] < 0.05)
+        folds = paired_difference(*self.both(worlds))
+        assert "difference_pooled" not in folds
+
     def test_direction_and_areas(self, worlds):
         one, two = self.both(worlds)
         assert float(paired_difference(one, two)["difference"].mean()) > 0.05
