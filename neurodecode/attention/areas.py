@@ -59,7 +59,7 @@ def gather(Y: Any, by: str | Sequence[str] | Mapping[str, Any] | None, n_units: 
         names, members = _unit_names(Y, n_units), np.eye(n_units, dtype=bool)
     else:
         labels = _labels(Y, [by] if isinstance(by, str) else list(by))
-        shown = [name for name in dict.fromkeys(labels) if name not in NOWHERE]
+        shown = [str(name) for name in dict.fromkeys(labels) if name not in NOWHERE]
         names, members = shown, np.stack([labels == name for name in shown]) if shown else np.zeros((0, n_units), bool)
     alone = ~members.any(axis=0) if len(members) else np.ones(n_units, dtype=bool)
     if alone.any():

@@ -15,6 +15,7 @@ from neurodecode.attention import (
     Training,
     stack_people,
 )
+from neurodecode.attention.tokens import Tokens
 from neurodecode.exceptions import AlignmentError, DegenerateDataError, NeurodecodeWarning, ResumeError
 from neurodecode.representation import as_representation, load, save
 
@@ -114,7 +115,7 @@ class TestValues:
         lazy = load(save(tokens(X), tmp_path / "x.zarr"), lazy=True)
         found = encoder.fit(lazy, responses(Y)).predict(lazy)
         np.testing.assert_allclose(found.values, expected, atol=1e-4)
-        assert not lazy.variable._in_memory
+        assert not Tokens(lazy).in_memory and not lazy.variable._in_memory
         pytest.importorskip("dask")
         chunks = {"sample": 7}
         found = encoder.fit(tokens(X).chunk(chunks), responses(Y).chunk(chunks)).predict(tokens(X).chunk(chunks))
@@ -206,6 +207,7 @@ class TestLabels:
         static.fit(shown, responses(Y, kind=kind, unit=coords))
         assert (static.map_.argmax("token") == 4).all()
         assert set(static.map_.coords) == {"query", *(set(places) - {"word"})}
+        assert all(type(name) is str for name in model.areas_)
         if kind == "eeg":
             assert model.areas_ == ["Cz", "Pz", "Oz"]
 

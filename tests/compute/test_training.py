@@ -63,6 +63,13 @@ def test_the_best_epoch_is_kept_and_patience_ends_it():
     assert not torch.equal(module.weight.detach(), seen[-1])
 
 
+def test_an_epoch_without_a_score_is_never_the_best():
+    x, y = problem()
+    scores = iter([math.nan, 0.1, math.nan, 0.3, math.nan])
+    _, history = fitted(x, y, Training(learning_rate=0.05), max_epochs=5, validate=lambda module: next(scores))
+    assert history.best_epoch == 3 and history.validation[0] == -math.inf
+
+
 def test_rates_follow_their_schedule():
     cosine = Training(learning_rate=2.0)
     assert [round(cosine.rate(done, 0), 6) for done in (0.0, 0.5, 1.0)] == [2.0, 1.0, 0.0]
