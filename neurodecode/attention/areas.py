@@ -105,11 +105,13 @@ def _labels(Y: Any, coords: list[str]) -> np.ndarray:
     if missing:
         raise AlignmentError(f"the units of Y have no coordinate {missing[0]!r}; they have {there}")
     columns = [Y.coords[name].values.astype(str) for name in coords]
-    nowhere = np.any([np.isin(column, list(NOWHERE)) for column in columns], axis=0)
-    joined = columns[0]
-    for column in columns[1:]:
-        joined = np.char.add(np.char.add(joined, " "), column)
-    return np.where(nowhere, "", joined)
+    nowhere = [np.isin(column, list(NOWHERE)) for column in columns]
+    if len(columns) == 1:
+        return np.where(nowhere[0], "", columns[0])
+    # A unit that lies in no area of a hemisphere belongs to the rest of that hemisphere.
+    columns = [np.where(lost, REST, column) for lost, column in zip(nowhere, columns)]
+    joined = [" ".join(parts) for parts in zip(*columns)]
+    return np.where(np.all(nowhere, axis=0), "", np.asarray(joined, dtype=object)).astype(str)
 
 
 def _unit_names(Y: Any, n_units: int) -> list[str]:

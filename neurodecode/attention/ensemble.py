@@ -88,9 +88,9 @@ class EncoderEnsemble(MultiOutputMixin, RegressorMixin, BaseEstimator):
             )
         rng = check_random_state(self.random_state)
         layers = self._layers(X)
-        seeds = rng.integers(2**31 - 1, size=(len(layers), self.n_members))
+        seeds = rng.integers(2**31 - 1, size=self.n_members)  # layers are weighed on the same held-back samples
         self.members_: dict[str, list[_TokenEncoder]] = {layer: [] for layer in layers}
-        jobs = [(layer, int(seed)) for layer, row in zip(layers, seeds) for seed in row]
+        jobs = [(layer, int(seed)) for layer in layers for seed in seeds]
         for layer, seed in progress(jobs, f"{len(jobs)} members"):
             member = clone(self.encoder).set_params(random_state=seed)
             self.members_[layer].append(member.fit(self._part(X, layer), Y, seen=seen))

@@ -156,6 +156,8 @@ class TestEnsemble:
         late = model.weights_.sel(layer="late").values
         early = np.mean([one.predict(both.isel(unit=slice(0, 4))) for one in model.members_["early"]], axis=0)
         np.testing.assert_allclose(model.predict(both), late * mean + (1 - late) * early, atol=1e-6)
+        seeds = [[one.random_state for one in members] for members in model.members_.values()]
+        assert seeds[0] == seeds[1] and seeds[0][0] != seeds[0][1]
         alike = EncoderEnsemble(single, 1, by="layer", temperature=0.0, random_state=0).fit(both, Y)
         np.testing.assert_allclose(alike.weights_, 0.5)
 

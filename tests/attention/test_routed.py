@@ -352,6 +352,10 @@ class TestDoor:
         Y = Y.assign_coords(hemi=("unit", ["lh", "rh"] * 6))
         assert model.set_params(by="hemi").fit(X, Y).areas_ == ["lh", "rh"]
         assert model.set_params(by=["roi", "hemi"]).fit(X, Y).areas_[:2] == ["area 0 lh", "area 0 rh"]
+        home = np.where(np.arange(12) < 8, Y["roi"].values, "")
+        partly = Y.assign_coords(roi=("unit", home))
+        named = ["lh area 0", "rh area 0", "lh area 1", "rh area 1", "lh rest", "rh rest"]
+        assert model.set_params(by=["hemi", "roi"]).fit(X, partly).areas_ == named
         assert model.set_params(by=None).fit(X, Y).areas_ == ["all"]
         each = model.set_params(by="unit").fit(X, Y)
         assert each.query_.shape == (12, 8) and each.attention(X).sizes["query"] == 12
