@@ -54,6 +54,7 @@ print({name: dict(one.sizes) for name, one in layers[1].items()})
 # matrix, and a matrix has no units left: those of an area and of a layer can be laid side by side. Scenes with as many
 # objects stand together. `percentile=True` compares the order of the pairs, since areas differ in scale.
 
+
 # %%
 def area(brain, name):
     return brain[:, brain["roi"].values == name]
