@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import argparse
 import math
-import resource
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 from side_by_side import report, side_by_side
@@ -127,7 +127,9 @@ def main() -> None:
         module, optimiser, call = (ours, mine, tokens[:, None]) if args.peak_of == "ours" else (plain, other, tokens)
         for _ in range(2):
             step(module, call, goal, optimiser)
-        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+        # Not ru_maxrss, which a child inherits from the process that started it.
+        lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+        print(1024 * int(next(line.split()[1] for line in lines if line.startswith("VmHWM"))))
         return
     first, second = step(ours, tokens[:, None], goal, mine), step(plain, tokens, goal, other)
     read = ours.reader(tokens).detach()
