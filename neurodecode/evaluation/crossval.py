@@ -130,31 +130,27 @@ def cross_validate(
     leakage = audit(X, Y, folds, text, allow_overlap)
     notes = check_neighbours(data.frame, splitter, text) + _check_folds(data, folds, row, pool, keep_predictions)
     sets, row_units = _row_sets(data, row, by)
-    over = answers_over(est)
+    over, closed = answers_over(est), can_permute_labels(est, data)
     row_units = _places(X, row, over) or row_units
-    closed = can_permute_labels(est, data)
     problem = Problem(est, data, tuple(folds), row, pool, sets, can_stack(est, data), over, closed)
     seed = _seed(random_state, store, int(permutations) > 0)
     orders, drawn = _permutations(problem, X, Y, blocks, permute, int(permutations), seed)
-    todo = pieces(problem, orders, target_block)
-    folds_hash = _folds_hash(problem)
+    todo, folds_hash = pieces(problem, orders, target_block), _folds_hash(problem)
+    job: dict[str, Any] = {}
     with _digests(X, Y) as digests:
-        job: dict[str, Any] = {}
         if store is not None:
             job = _job(problem, digests(), folds_hash, text, seed, orders, by, nan_policy, assume_aligned)
         found, resumed = work(problem, todo, job, store, client)
         hashes = digests()
-    told = merged([note for one in found.values() for note in one["notes"]])
-    for note in [*drawn.pop("notes"), *told]:
+    for note in [*drawn.pop("notes"), *merged([note for one in found.values() for note in one["notes"]])]:
         warnings.warn(note, NeurodecodeWarning, stacklevel=2)
         notes.append(note)
     attrs = {
         **drawn, "question": question, "score": row.name, "pool": pool, "estimator": estimator_text(est),
         "random_state": seed, "splits": text, "folds_hash": folds_hash,
         "assume_aligned": bool(assume_aligned), "allow_overlap": allow_overlap, "leakage": leakage, "hashes": hashes,
-        "elapsed_s": float(sum(one["elapsed"] for one in found.values())),
-        "notes": notes, "command": command, "data_card": data_card,
-        "pieces": {"total": len(todo), "resumed": resumed},
+        "elapsed_s": float(sum(one["elapsed"] for one in found.values())), "notes": notes, "command": command,
+        "data_card": data_card, "pieces": {"total": len(todo), "resumed": resumed},
     }  # fmt: skip
     return assemble(problem, todo, found, X, Y, ceiling, chance, row_units, keep_predictions, attrs)
 

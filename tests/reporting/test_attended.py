@@ -166,7 +166,9 @@ def test_every_kind_is_drawn_in_every_variant(theme, compact):
         (fields(), attended.receptive_fields),
         (gains(), attended.gain_by_area),
     ):
-        draw(node, theme=theme, compact=compact).figure.draw_without_rendering()
+        drawn = draw(node, theme=theme, compact=compact).figure
+        drawn.draw_without_rendering()
+        assert drawn.get_size_inches()[0] > 2 and drawn.findobj()
 
 
 def test_a_page_shows_them(tmp_path):
