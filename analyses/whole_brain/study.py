@@ -34,9 +34,7 @@ regression with it is known for large problems (Dobriban and Wager 2018, theorem
 it is (1 + g + sqrt((1 - g)^2 + 4)) / 2, of a variance of 2, which gives the planted r.
 The peak is that of the process that fits and predicts (VmHWM); predicted is what it held before plus `memory_`.
 """
-REFERENCES = [
-    "Dobriban E, Wager S (2018). Annals of Statistics 46:247-279 (the error of ridge regression in high dimensions).",
-]
+REFERENCES = ["Dobriban E, Wager S (2018). Annals of Statistics 46:247-279 (the error of ridge in high dimensions)."]
 
 
 def run(job):
@@ -120,12 +118,13 @@ def report(job, size, found):
     wanted = float(np.sqrt(1 - (1 + g + np.sqrt((1 - g) ** 2 + 4)) / 4))
     # Voxels share their features: what those are like by chance moves all of them together.
     near, null = 2 / np.sqrt(size["samples"]), 4 / np.sqrt(size["held_out"] * (~follows).sum())
+    peak, said = (max(part[key] for part in found) / 2**30 for key in ("peak", "predicted"))
     figures = [
         job.figure("r of planted voxels", r[follows].mean(), planted=wanted, low=wanted - near, high=wanted + near),
         job.figure("r of null voxels", r[~follows].mean(), planted=0.0, low=-null, high=null),
         job.figure("median penalty over the best", np.median(alpha[follows]) / size["features"], planted=1.0),
+        job.figure("peak memory, GiB", peak, planted=said, low=0.0, high=allowed(size["limit"]) / 2**30),
     ]
-    peak, said = (max(part[key] for part in found) / 2**30 for key in ("peak", "predicted"))
     answer = (
         f"{len(r):,} voxels, {size['features']:,} features, {size['samples']:,} samples: peak {peak:.2f} GiB, "
         f"predicted {said:.2f} GiB, allowed {size['limit']}; {sum(part['seconds'] for part in found) / 60:.1f} minutes."
@@ -138,11 +137,11 @@ def report(job, size, found):
         "elapsed_s": sum(part["seconds"] for part in found), "notes": [answer], "parts": found,
     }  # fmt: skip
     values = {"score": ("unit", r), "score_fold": (("fold", "unit"), r[None]), "alpha": ("unit", alpha)}
+    values["degenerate"] = ("unit", np.isnan(r))
     coords = {"roi": ("unit", np.where(follows, "planted", "null")), "fold": ["held-out samples"]}
-    result = xr.Dataset({**values, "degenerate": ("unit", np.isnan(r))}, coords, attrs)
     return study_tree(
-        {"voxels": result}, question=job.study.question, answer=answer, figures=figures, method=METHOD, notes=[answer],
-        references=REFERENCES, data_card="Drawn here, nothing is downloaded.",
+        {"voxels": xr.Dataset(values, coords, attrs)}, question=job.study.question, answer=answer, figures=figures,
+        method=METHOD, notes=[answer], references=REFERENCES, data_card="Drawn here, nothing is downloaded.",
     )  # fmt: skip
 
 

@@ -46,7 +46,8 @@ def test_peak_memory_at_a_tenth_of_the_size(study, tmp_path):
     tree = whole_brain.run(job(study, tmp_path, **size))
     (part,) = tree["voxels"].attrs["parts"]
     assert part["peak"] < part["predicted"] <= 640 * 2**20
-    r, null, penalty = (row["found"] for row in tree.attrs["figures"])
+    r, null, penalty, peak = (row["found"] for row in tree.attrs["figures"])
+    assert peak == part["peak"] / 2**30 < tree.attrs["figures"][3]["high"] == 0.625
     assert abs(r - tree.attrs["figures"][0]["planted"]) < 0.05
     assert abs(null) < 0.004
     assert penalty == 1.0
