@@ -208,6 +208,7 @@ class TestSeries:
 
     def test_no_warning_without_onset_or_shuffling(self, class_worlds):
         X, y = class_worlds(runs=0)
-        cross_validate(LogisticRegression(), X, y, StratifiedKFold(4, shuffle=True, random_state=0), score="accuracy")
-        series = self.series()
-        cross_validate(ridge(), *series, KFold(4), score="r")
+        splitter = StratifiedKFold(4, shuffle=True, random_state=0)
+        without = cross_validate(LogisticRegression(), X, y, splitter, score="accuracy")
+        blocked = cross_validate(ridge(), *self.series(), KFold(4), score="r")
+        assert not any("neighbours in time" in note for one in (without, blocked) for note in one.attrs["notes"])

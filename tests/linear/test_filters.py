@@ -395,6 +395,7 @@ class TestWhatMustNotChange:
         before = make().fit(x, y)
         after = make().fit(x[epochs][:, channels], None if y is None else y[epochs])
         same_up_to_sign(after.filters_, before.filters_[:, channels], 1e-6)
+        np.testing.assert_allclose(after.eigenvalues_, before.eigenvalues_, rtol=1e-6)
 
     def test_volts_and_microvolts(self, name):
         make, data = MADE[name]

@@ -182,12 +182,15 @@ class TestGridEdges:
         y[:, :2] = np.random.default_rng(1).normal(size=(300, 2))
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            Ridge(np.logspace(-6, 6, 25)).fit(x, y)
+            model = Ridge(np.logspace(-6, 6, 25)).fit(x, y)
+        lowest, highest = ((model.alpha_ == edge).mean() for edge in (model.alphas.min(), model.alphas.max()))
+        assert max(lowest, highest) <= 0.05 and lowest + highest > 0  # each edge is counted for itself
 
     def test_a_single_penalty_has_no_edges(self):
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            Ridge(alphas=3.0).fit(*draw())
+            model = Ridge(alphas=3.0).fit(*draw())
+        assert set(model.alpha_) == {3.0}
 
 
 class TestCounts:
