@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import wraps
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -63,6 +64,7 @@ DARK = Theme(
 )
 THEMES = {"light": LIGHT, "dark": DARK}
 FAINT = 0.3
+LETTERS_AN_INCH = 10  # of a label along a colour bar, in inches of the figure
 
 
 def theme_of(theme: str | Theme) -> Theme:
@@ -165,7 +167,8 @@ def colour_bar(ax: Any, image: Any, label: str, theme: Theme, compact: bool = Fa
         {"location": "bottom", "shrink": 0.9, "aspect": 30} if compact else {"shrink": 0.8, "aspect": 22, "pad": 0.03}
     )
     bar = ax.figure.colorbar(image, ax=ax, **place)
-    bar.set_label(label, color=theme.ink)
+    room = 60 if compact else max(24, int(ax.figure.get_size_inches()[1] * LETTERS_AN_INCH))
+    bar.set_label(fill(label, room), color=theme.ink)
     bar.outline.set_visible(False)
     bar.ax.tick_params(length=0, labelcolor=theme.ink, labelsize=8.5)
     return bar
