@@ -37,6 +37,7 @@ class Measure:
     few : what too few samples do. cost : operations, n samples, p and q units. source : where it was published.
     symmetric : compare(X, Y) = compare(Y, X). paired : whether it uses which stimulus is which.
     matrices : whether dissimilarity matrices can take the place of samples and units.
+    grid : (Xs, Ys, **options) -> the values of all pairs at once, or None where pair by pair is less work.
     """
 
     value: Callable[..., float]
@@ -55,6 +56,7 @@ class Measure:
     symmetric: bool = True
     paired: bool = True
     matrices: bool = False
+    grid: Callable[..., np.ndarray | None] | None = None
 
     @property
     def options(self) -> tuple[str, ...]:
@@ -72,10 +74,12 @@ MEASURES: dict[str, Measure] = {
     "cka": Measure(
         kernels.cka, kernels.cka_null, 1, ORTHOGONAL, 0, 1, 1, "about 0 with many more samples than units", 0.0,
         f"{UP}: near 1 for unrelated data with more units than samples", KERNEL, "Kornblith et al. 2019",
+        grid=kernels.cka_grid,
     ),
     "cka_debiased": Measure(
         kernels.cka_debiased, kernels.cka_debiased_null, 1, ORTHOGONAL, -1, 1, 1, "0 on average", 0.0,
         "not biased upwards; may be below 0", KERNEL, "Song et al. 2012; Nguyen et al. 2021",
+        grid=kernels.cka_debiased_grid,
     ),
     "rsa": Measure(
         representational.rsa, representational.rsa_null, 1, ("scaling", "permutation"), -1, 1, 1, "0 on average", 0.0,
@@ -84,6 +88,7 @@ MEASURES: dict[str, Measure] = {
     "rv": Measure(
         kernels.rv, kernels.rv_null, 1, ORTHOGONAL, 0, 1, 1, "about 0 with many more samples than units", 0.0,
         f"{UP} as cka; modified=True is not", KERNEL, "Robert and Escoufier 1976; Smilde et al. 2009",
+        grid=kernels.rv_grid,
     ),
     "procrustes": Measure(
         shapes.procrustes, shapes.procrustes_null, -1, ORTHOGONAL, 0, HALF_PI, 0,

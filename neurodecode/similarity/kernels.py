@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ..compute.alignment import unbiased
+from ..compute.alignment import inner_products, power_of, through_samples, unbiased
 from ..exceptions import DegenerateDataError
 from .crossed import Cross, spaces
 from .spaces import Space
@@ -155,8 +156,51 @@ def cross_power(x: Space, y: Space) -> Tensor:
     """``||X'Y||_F^2`` of the centred rows, through features or samples, with what is already there."""
     through_samples = x.n * x.n + sum(0 if "gram" in s._kept else x.n * x.n * s.width for s in (x, y))
     if x.n * x.width * y.width <= through_samples:
-        return (x.centred.T @ y.centred).square().sum()
+        return power_of(x.centred.T @ y.centred)
     return (x.gram * y.gram).sum()
+
+
+def shared_grams(one: Sequence[Space], two: Sequence[Space]) -> np.ndarray | None:
+    """``||X'Y||_F^2`` of every space with every other (K, L), where that is less work than pair by pair; else None.
+
+    What each has with itself is kept in the spaces.
+    """
+    same = all(x is y for x, y in zip(one, two)) and len(one) == len(two)
+    rows = [x.centred for x in one], None if same else [y.centred for y in two]
+    if not through_samples(*rows):
+        return None
+    found, own, others = inner_products(*rows)
+    for side, power in [*zip(one, own), *zip(two, others)]:
+        side.keep("self power", lambda power=power: power)
+    return found.cpu().numpy()
+
+
+def cka_grid(one: Sequence[Space], two: Sequence[Space]) -> np.ndarray | None:
+    """CKA of every space with every other, or None where pair by pair is less work."""
+    shared = shared_grams(one, two)
+    if shared is None:
+        return None
+    own = [np.array([float(side.self_power) for side in sides]) for sides in (one, two)]
+    return np.asarray(np.clip(shared, 0, None) / np.sqrt(np.outer(*own)))
+
+
+def cka_debiased_grid(one: Sequence[Space], two: Sequence[Space]) -> np.ndarray | None:
+    """Debiased CKA of every space with every other, or None where pair by pair is less work."""
+    shared = shared_grams(one, two)
+    if shared is None:
+        return None
+    return np.array(
+        [
+            [float(unbiased(torch.tensor(power), x.row_power.cpu(), y.row_power.cpu())) / float(_unbiased_scale(x, y))
+             for power, y in zip(row, two)]
+            for row, x in zip(shared, one)
+        ]
+    )  # fmt: skip
+
+
+def rv_grid(one: Sequence[Space], two: Sequence[Space], *, modified: bool = False) -> np.ndarray | None:
+    """RV of every space with every other, or None where pair by pair is less work."""
+    return None if modified else cka_grid(one, two)
 
 
 def _unbiased_scale(x: Space, y: Space) -> Tensor:

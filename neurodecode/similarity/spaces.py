@@ -11,7 +11,7 @@ import torch
 import xarray as xr
 from torch import Tensor
 
-from ..compute.alignment import centre, directions, square
+from ..compute.alignment import centre, directions, power_of, square
 from ..compute.device import resolve
 from ..compute.scores import is_constant
 from ..exceptions import AlignmentError, DegenerateDataError
@@ -87,8 +87,8 @@ class Space:
 
     def _self_power(self) -> Tensor:
         if self.n < self.width or "gram" in self._kept:
-            return self.gram.square().sum()
-        return square(self.centred).square().sum()
+            return power_of(self.gram)
+        return power_of(square(self.centred))
 
     @property
     def basis(self) -> tuple[Tensor, Tensor]:

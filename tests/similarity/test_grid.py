@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 import xarray as xr
 
 from neurodecode.exceptions import AlignmentError
@@ -154,3 +155,45 @@ def test_what_cannot_be_a_grid(layers):
         compare_grid(layers, times="some")
     with pytest.raises(ValueError, match="how="):
         compare_grid(layers, how="ckaa")
+
+
+@pytest.mark.parametrize("how", ["cka", "cka_debiased", "rv"])
+@pytest.mark.parametrize("held", [1 << 24, 5000, 1], ids=["whole", "blocks", "rows"])
+def test_all_pairs_through_samples_are_the_pairs(how, held, monkeypatch):
+    from neurodecode.compute import alignment
+
+    monkeypatch.setattr(alignment, "HELD", held)
+    shared = np.random.default_rng(9).normal(size=(40, 3))
+
+    def network(seed, widths):
+        rng = np.random.default_rng(seed)
+        return {f"at{p}": shared @ rng.normal(size=(3, p)) + 2 * rng.normal(size=(40, p)) + 7 for p in widths}
+
+    one, two = network(10, (30, 50, 45, 38)), network(11, (60, 33, 41))
+    rows = [[x - x.mean(0) for x in side.values()] for side in (one, two)]
+    assert alignment.through_samples(*rows) and alignment.through_samples(rows[0])
+    found, itself = compare_grid(one, two, how), compare_grid(one, how=how)
+    for a, x in one.items():
+        for b, y in two.items():
+            assert float(found.sel(first=a, second=b)) == pytest.approx(compare(x, y, how), abs=1e-12)
+        for b, y in one.items():
+            assert float(itself.sel(first=a, second=b)) == pytest.approx(compare(x, y, how), abs=1e-12)
+    np.testing.assert_allclose(np.diag(itself), 1, atol=1e-12)
+    np.testing.assert_array_equal(itself, itself.T)
+
+
+def test_the_way_through_samples_is_taken_where_it_is_less_work(monkeypatch):
+    from neurodecode.compute import alignment
+
+    few = [np.zeros((1000, 4))] * 3
+    assert not alignment.through_samples(few) and not alignment.through_samples(few, few)
+    rng = np.random.default_rng(12)
+    many = {name: rng.normal(size=(20, 100)) for name in "abcdef"}
+    pairs = []
+    monkeypatch.setattr(
+        "neurodecode.similarity.kernels.cross_power", lambda *sides: pairs.append(sides) or torch.ones(())
+    )
+    compare_grid(many, how="cka")
+    assert not pairs
+    compare_grid({name: rows[:, :2] for name, rows in many.items()}, how="cka")
+    assert len(pairs) == 21  # 6 with themselves, 15 with others
