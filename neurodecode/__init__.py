@@ -14,6 +14,7 @@ _rooms = (
     "compute",
     "sources",
     "linear",
+    "attention",
     "connectivity",
     "similarity",
     "evaluation",

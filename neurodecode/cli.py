@@ -108,14 +108,29 @@ def run(
     data: Data = None,
     out: Annotated[Path | None, typer.Option("--out", help="Folder to write to. [default: results/STUDY]")] = None,
     seed: Seed = 0,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check the data and run every step in seconds.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check the data and run every step in seconds, at sizes of its own.")
+    ] = False,
+    setting: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="Change a setting of the study (JSON or text); repeatable."),
+    ] = None,
+    settings: Annotated[
+        bool, typer.Option("--settings", help="List the settings of the study with their usual values, and stop.")
+    ] = False,
     scheduler: Annotated[
         str | None, typer.Option("--scheduler", help="Address of a Dask scheduler whose workers do the work.")
     ] = None,
     debug: Debug = False,
 ) -> None:
     """Run a study: its figures are printed, its page, result and tables written."""
-    _run(study, data, out, seed, dry_run, scheduler)
+    from .studies import find_study, parse_setting, setting_lines
+
+    if settings:
+        lines = setting_lines(find_study(study))
+        print("\n".join(lines) if lines else f"study {study} has no settings")
+        return
+    _run(study, data, out, seed, dry_run, scheduler, dict(parse_setting(text) for text in setting or ()))
 
 
 @app.command("list")
@@ -242,11 +257,17 @@ def data_check(
 
 
 def _run(
-    study: str, data: Path | None, out: Path | None, seed: int, dry_run: bool, scheduler: str | None = None
+    study: str,
+    data: Path | None,
+    out: Path | None,
+    seed: int,
+    dry_run: bool,
+    scheduler: str | None = None,
+    settings: dict[str, Any] | None = None,
 ) -> None:
     from .studies import FIGURES, PAGE, figure_lines, run_study
 
-    tree = run_study(study, data=data, out=out, seed=seed, dry_run=dry_run, scheduler=scheduler)
+    tree = run_study(study, data=data, out=out, seed=seed, dry_run=dry_run, settings=settings, scheduler=scheduler)
     for line in figure_lines(tree.attrs["figures"]):
         print(line)
     if tree.attrs.get("answer"):

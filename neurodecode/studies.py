@@ -13,6 +13,7 @@ import json
 import logging
 import math
 import re
+import shlex
 import sys
 import tomllib
 from collections.abc import Iterator
@@ -33,6 +34,7 @@ RESULT = "result.zarr"
 PAGE = "report.html"
 FIGURES = "figures.json"
 TABLE = "scores.csv"
+_KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text", list: "a list"}
 
 
 @dataclass(frozen=True)
@@ -151,7 +153,8 @@ def run_study(
     out : folder to write to; ``results/<name>`` when None. A dry run writes to ``<out>/dry-run``.
     seed : every random draw of the study follows from it.
     dry_run : check the data and go through every step at a size that takes seconds.
-    settings : overrides of the ``[settings]`` table of ``study.toml``.
+    settings : overrides of the ``[settings]`` table of ``study.toml``, of the same kind (a number stays a number). They
+        stand in the result and in the command that repeats it. A dry run has small sizes of its own.
     scheduler : address of a ``dask.distributed`` scheduler whose workers do the cross-validations; the numbers are
         those of one machine.
 
@@ -161,6 +164,7 @@ def run_study(
 
     Raises
     ------
+    ValueError : a setting that the study does not have, or of another kind; the message lists those it has.
     IntegrityError : files of the data set are missing; the message names them.
     ResumeError : ``out`` holds blocks of another job.
     ClusterError : no scheduler answers at that address, or it has no workers.
@@ -170,15 +174,10 @@ def run_study(
     from .evaluation.distribution import on_cluster
 
     study = find_study(name)
-    unknown = sorted(set(settings or {}) - set(study.settings))
-    if unknown:
-        raise ValueError(
-            f"study {study.name!r} has no setting {', '.join(map(repr, unknown))}; "
-            f"it has {', '.join(sorted(study.settings)) or 'none'}"
-        )
+    chosen = _checked_settings(study, settings or {})
     folder = Path(out) if out is not None else Path("results") / study.name
     folder = folder / "dry-run" if dry_run else folder
-    job = Job(study, _data_root(study, data), folder, int(seed), dry_run, {**study.settings, **(settings or {})})
+    job = Job(study, _data_root(study, data), folder, int(seed), dry_run, chosen)
     _claim(job)
     module = _load(study)
     with on_cluster(scheduler, module) if scheduler else nullcontext():
@@ -307,6 +306,70 @@ def _finite(row: dict[str, Any]) -> dict[str, Any]:
     return {key: None if isinstance(value, float) and not math.isfinite(value) else value for key, value in row.items()}
 
 
+def parse_setting(text: str) -> tuple[str, Any]:
+    """``NAME=VALUE`` of the command line: the value is read as JSON, and is the text itself where it is none.
+
+    Raises
+    ------
+    ValueError : there is no name or no ``=``.
+
+    Examples
+    --------
+    >>> parse_setting("permutations=999"), parse_setting("layer=layer2"), parse_setting('areas=["V1", "V4"]')
+    (('permutations', 999), ('layer', 'layer2'), ('areas', ['V1', 'V4']))
+    """
+    name, equals, value = text.partition("=")
+    if not equals or not name.strip():
+        raise ValueError(f"--set {text!r} is not NAME=VALUE; write for example --set permutations=999")
+    try:
+        return name.strip(), json.loads(value)
+    except json.JSONDecodeError:
+        return name.strip(), value
+
+
+def setting_lines(study: Study) -> list[str]:
+    """The ``[settings]`` of ``study.toml`` as they are written there, comments included.
+
+    Examples
+    --------
+    >>> any(line.startswith("permutations = ") for line in setting_lines(find_study("demo")))
+    True
+    """
+    lines = (study.folder / "study.toml").read_text(encoding="utf-8").splitlines()
+    if not study.settings:
+        return []
+    start = next(number for number, line in enumerate(lines) if line.strip().startswith("[settings]")) + 1
+    end = next((number for number in range(start, len(lines)) if lines[number].startswith("[")), len(lines))
+    return [line.rstrip() for line in lines[start:end] if line.strip()]
+
+
+def _checked_settings(study: Study, given: dict[str, Any]) -> dict[str, Any]:
+    """The settings of a study with those that were given in their place, each of its declared kind."""
+    unknown = sorted(set(given) - set(study.settings))
+    if unknown:
+        raise ValueError(
+            f"study {study.name!r} has no setting {', '.join(map(repr, unknown))}; it has "
+            f"{', '.join(f'{name}={_as_text(value)}' for name, value in sorted(study.settings.items())) or 'none'}"
+        )
+    for name, value in given.items():
+        usual = study.settings[name]
+        kinds = (int, float) if isinstance(usual, float) else (type(usual),)
+        if not isinstance(value, kinds) or isinstance(value, bool) != isinstance(usual, bool):
+            given_kind, kind = (_KINDS.get(type(one), "something else") for one in (value, usual))
+            raise ValueError(
+                f"setting {name}={_as_text(value)} of study {study.name!r} is {given_kind}; it must be {kind}, "
+                f"such as its usual {_as_text(usual)}"
+            )
+    return {**study.settings, **given}
+
+
+def _as_text(value: Any) -> str:
+    """A setting as ``--set`` reads it back: bare text, except where that would be read as JSON."""
+    if isinstance(value, str) and parse_setting(f"x={value}")[1] == value:
+        return value
+    return json.dumps(value)
+
+
 def _data_root(study: Study, data: str | Path | None) -> Path | None:
     """The folder that holds the study's data, checked against the recipes it names."""
     if study.dataset is None:
@@ -358,8 +421,12 @@ def _claim(job: Job) -> None:
     if path.is_file():
         theirs = json.loads(path.read_text(encoding="utf-8"))
         if theirs != json.loads(json.dumps(mine)):
+            before: dict[str, Any] = {**theirs, **theirs.get("settings", {})}
+            now: dict[str, Any] = {**mine, **job.settings}
             differ = ", ".join(
-                f"{key} {theirs.get(key)!r} there, {mine[key]!r} now" for key in mine if theirs.get(key) != mine[key]
+                f"{key} {before.get(key)!r} there, {now.get(key)!r} now"
+                for key in sorted(before.keys() | now.keys())
+                if key != "settings" and before.get(key) != now.get(key)
             )
             raise ResumeError(f"{job.out.name}/ holds another job ({differ}); name another folder with --out")
         log.info("continuing in %s: finished blocks are kept", job.out.name)
@@ -378,8 +445,10 @@ def _complete(tree: xarray.DataTree, job: Job) -> xarray.DataTree:
     if lost and not job.dry_run:
         raise ValueError(f"study {study.name!r} did not report {', '.join(lost)}, which study.toml promises")
     data = ' --data "$NEURODECODE_DATA"' if study.dataset else ""
-    verb = "demo" if study.name == "demo" else f"run {study.name}"
+    chosen = [f"{name}={_as_text(value)}" for name, value in job.settings.items() if value != study.settings[name]]
+    verb = "demo" if study.name == "demo" and not chosen else f"run {study.name}"
     command = f"neurodecode {verb}{data} --out results/{study.name} --seed {job.seed}"
+    command += "".join(f" --set {shlex.quote(text)}" for text in chosen)
     tree.attrs = {
         "title": study.title,
         "question": study.question,

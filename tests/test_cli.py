@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -22,7 +23,12 @@ published = 0.9
 tolerance = 0.2
 
 [settings]
-n_units = 8
+n_units = 8          # half of them hear nothing
+name = "main"        # of the result
+share = 0.5
+
+[page]
+main = ["main"]
 """
 
 STUDY = """
@@ -51,11 +57,12 @@ def run(job):
     y[:, units // 2:] = x @ rng.normal(size=(3, units - units // 2)) + 0.05 * y[:, units // 2:]
     X = as_representation(x, kind="features", unit={"space": ["a", "b", "c"]}, **said)
     Y = as_representation(y, kind="fmri", unit={"roi": ["null"] * (units // 2) + ["planted"] * (units // 2)}, **said)
+    assert job.settings["share"] == 0.5 and isinstance(job.settings["name"], str)
     result = cross_validate(Slow(alphas=[0.1, 1.0, 10.0], cv=3), X, Y, SplitBy("run"), score="r", pool="predictions",
                             random_state=job.seed, store=job.store("main"))
     means = result["score"].groupby("roi").mean()
     figures = [job.figure(f"{roi} area r", float(means.sel(roi=roi))) for roi in ("planted", "null")]
-    return study_tree({"main": result}, question=job.study.question, answer="It does.", figures=figures)
+    return study_tree({job.settings["name"]: result}, question=job.study.question, answer="It does.", figures=figures)
 """
 
 
@@ -116,6 +123,68 @@ def test_a_study_prints_its_figures_and_writes_what_it_found(study, tmp_path):
     assert "Does the planted signal reach the second area?" in page and 'id="leakage"' in page
     assert str(tmp_path) not in page
     assert (tmp_path / "found" / "scores.csv").read_text().count("\n") > 8
+
+
+def test_settings_are_listed_with_what_they_mean(study, tmp_path):
+    code, out, _ = call("run", study, "--settings", cwd=tmp_path)
+    assert code == 0
+    assert out.splitlines() == ["n_units = 8          # half of them hear nothing",
+                                'name = "main"        # of the result', "share = 0.5"]  # fmt: skip
+    assert not list(tmp_path.glob("results*")), "nothing is run"
+    assert "permutations" in call("run", "objects", "--settings", cwd=tmp_path)[1]
+    bare = tmp_path / "bare"
+    bare.mkdir()
+    (bare / "study.toml").write_text('title = "Bare"\nquestion = "None?"\n')
+    assert "has no settings" in call("run", bare, "--settings", cwd=tmp_path)[1]
+
+
+@pytest.mark.filterwarnings("ignore::neurodecode.exceptions.NeurodecodeWarning")
+def test_settings_are_changed_recorded_and_repeated(study, tmp_path):
+    words = ("run", study, "--out", tmp_path / "found", "--set", "n_units=4", "--set", "name=two words")
+    code, _, err = call(*words, cwd=tmp_path)
+    assert code == 0, err
+    from neurodecode import studies
+
+    tree = studies.open_result(tmp_path / "found")
+    assert tree.attrs["settings"] == {"n_units": 4, "name": "two words", "share": 0.5}
+    assert tree.attrs["command"].endswith("--seed 0 --set n_units=4 --set 'name=two words'")
+    assert tree["two words"].sizes["unit"] == 4
+    page = (tmp_path / "found" / "report.html").read_text()
+    assert "--set n_units=4" in page
+    code, _, err = call("run", study, "--out", tmp_path / "found", cwd=tmp_path)
+    assert code == 1 and "n_units 4 there, 8 now" in err and "share" not in err
+    tree.attrs["study"] = str(study)
+    studies.write_result(tree, tmp_path / "found")
+    code, out, err = call("rerun", tmp_path / "found", cwd=tmp_path)
+    assert code == 0 and "2 of 2 figures are the same" in out, err
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("n_unit=4", "it has n_units=8, name=main, share=0.5"),
+        ("n_units", "--set permutations=999"),
+        ("=4", "NAME=VALUE"),
+        ("n_units=many", "n_units=many of study 'small study' is a text; it must be a whole number"),
+        ("n_units=4.5", "is a number; it must be a whole number"),
+        ("n_units=true", "true or false"),
+        ("name=3", "must be a text, such as its usual main"),
+        ("share=[1, 2]", "is a list; it must be a number"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused_before_anything_runs(study, tmp_path, given, expected):
+    code, _, err = call("run", study, "--out", tmp_path / "found", "--set", given, cwd=tmp_path)
+    assert code == 1 and expected in " ".join(err.split()) and "Traceback" not in err
+    assert not (tmp_path / "found").exists()
+
+
+@pytest.mark.filterwarnings("ignore::neurodecode.exceptions.NeurodecodeWarning")
+def test_text_settings_that_look_like_json_come_back_as_text(study, tmp_path):
+    from neurodecode import studies
+
+    tree = studies.run_study(study, out=tmp_path / "found", settings={"name": "7", "share": 0.5})
+    text = tree.attrs["command"].split("--set ")[1]
+    assert studies.parse_setting(shlex.split(text)[0]) == ("name", "7")
 
 
 def test_report_rerun_and_verify(study, tmp_path):

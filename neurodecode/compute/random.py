@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
+
+if TYPE_CHECKING:  # torch takes a second to load, which null distributions and pages should not pay
+    import torch
 
 
 def check_random_state(seed: Any = None) -> np.random.Generator:
@@ -48,6 +50,8 @@ def torch_generator(seed: Any = None) -> torch.Generator:
     >>> bool((torch.randn(3, generator=a) == torch.randn(3, generator=b)).all())
     True
     """
+    import torch
+
     if isinstance(seed, torch.Generator):
         return seed
     return torch.Generator().manual_seed(int(check_random_state(seed).integers(0, 2**63 - 1)))
@@ -63,4 +67,6 @@ def normal(shape: tuple[int, ...], generator: torch.Generator, like: torch.Tenso
     >>> normal((2, 3), torch_generator(0), torch.zeros(1)).shape
     torch.Size([2, 3])
     """
+    import torch
+
     return torch.randn(shape, generator=generator, dtype=like.dtype).to(like.device)

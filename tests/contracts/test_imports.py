@@ -122,6 +122,21 @@ def test_the_command_line_shows_help_without_loading_anything_heavy():
     assert "typer" in loaded
 
 
+def test_null_distributions_and_pages_do_not_pay_for_torch():
+    loaded = loaded_by("import neurodecode.compute.nulls, neurodecode.reporting.document")
+    assert "numpy" in loaded and "torch" not in loaded
+    assert "torch" in loaded_by("from neurodecode.compute.random import torch_generator; torch_generator(0)")
+
+
+def test_every_room_is_reached_from_the_package():
+    import neurodecode
+
+    rooms = {init.parent.name for init in PACKAGE.glob("*/__init__.py")}
+    assert rooms <= set(neurodecode.__all__)
+    for room in sorted(rooms):
+        assert getattr(neurodecode, room).__name__ == f"neurodecode.{room}"
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_a_file_is_an_idea_not_a_drawer(path):
     assert path.stem not in {"utils", "common", "core", "helpers", "misc"}
