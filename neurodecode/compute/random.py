@@ -46,6 +46,7 @@ def torch_generator(seed: Any = None) -> torch.Generator:
 
     Examples
     --------
+    >>> import torch
     >>> a, b = torch_generator(1), torch_generator(1)
     >>> bool((torch.randn(3, generator=a) == torch.randn(3, generator=b)).all())
     True
@@ -64,6 +65,7 @@ def normal(shape: tuple[int, ...], generator: torch.Generator, like: torch.Tenso
 
     Examples
     --------
+    >>> import torch
     >>> normal((2, 3), torch_generator(0), torch.zeros(1)).shape
     torch.Size([2, 3])
     """
