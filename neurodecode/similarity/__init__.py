@@ -54,6 +54,7 @@ __getattr__, __dir__, __all__ = _lazy(
         "ThroughSpace": "common_space",
         "gdv": "geometry",
         "class_separability": "geometry",
+        "manifold_capacity": "capacity",
         "dirichlet_energy": "geometry",
         "effective_rank": "geometry",
         "participation_ratio": "geometry",

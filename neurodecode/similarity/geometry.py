@@ -1,7 +1,7 @@
 """What one representation looks like: how classes lie, how many directions it uses, what it is spread over.
 
 Functions of (samples, units), labelled or plain. Those that compare two states of one network are in ``change``, those
-of its gradients in ``tangent``; all are reached from here.
+of its gradients in ``tangent``, what a readout can tell in ``capacity``; all are reached from here.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from ..compute.nulls import p_value, permutation_orders
 from ..compute.scores import is_constant
 from ..exceptions import AlignmentError, DegenerateDataError
 from ..representation import Labels, check_same_labels, check_same_samples, plain
+from .capacity import manifold_capacity
 from .change import kernel_alignment, representation_change
+from .classes import by_class
 from .spaces import matrix
 from .tangent import tangent_change, tangent_kernel
 
@@ -28,6 +30,7 @@ __all__ = [
     "gdv",
     "intrinsic_dimension",
     "kernel_alignment",
+    "manifold_capacity",
     "participation_ratio",
     "representation_change",
     "tangent_change",
@@ -52,7 +55,8 @@ def gdv(X: Any, labels: Any, *, permutations: int = 0, blocks: Any = None, rando
 
     Parameters
     ----------
-    X : (samples, units). labels : (samples,) class of every sample, in the order of X.
+    X : (samples, units). labels : (samples,) class of every sample, in the order of X, or the name of a sample
+        coordinate of X.
     permutations : how often labels are exchanged, for the value that they reach by chance; n^2 distances are then held.
     blocks : (samples,) group of every sample, such as its story or run; labels are exchanged within groups only.
     random_state : seed of the exchanges.
@@ -76,7 +80,7 @@ def gdv(X: Any, labels: Any, *, permutations: int = 0, blocks: Any = None, rando
     >>> round(float(gdv(X, ["a", "a", "b", "b"])["gdv"]), 6)
     -1.0
     """
-    x, which, names = _classes(X, labels, fewest=2)
+    x, which, names = by_class(X, labels, fewest=2)
     still = is_constant(x)
     s = np.where(still, 0.0, 0.5 * (x - x.mean(0)) / np.where(still, 1.0, x.std(0)))
     k, counts, root = len(names), np.bincount(which), np.sqrt(x.shape[1])
@@ -169,7 +173,7 @@ def class_separability(X: Any, labels: Any, how: str = "fisher") -> float:
     4.0
     """
     lookup({"fisher": 0, "fisher_corrected": 0, "mahalanobis": 0}, how, "how", callables=False)
-    x, which, names = _classes(X, labels, fewest=2)
+    x, which, names = by_class(X, labels, fewest=2)
     n, k = len(x), len(names)
     counts = np.bincount(which)
     means = np.stack([x[which == at].mean(0) for at in range(k)])
@@ -437,23 +441,6 @@ def _design(values: np.ndarray, name: str, n: int) -> np.ndarray:
     if not np.isfinite(values).all():
         raise DegenerateDataError(f"feature {name!r} holds NaN or infinity; give a value for every sample.")
     return values
-
-
-def _classes(X: Any, labels: Any, fewest: int) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """Values (n, p), class number (n,) and the names of the classes."""
-    check_same_samples(X, labels, ("X", "labels"))
-    x, given = matrix(X, "X"), np.asarray(plain(labels))
-    if given.ndim == 2 and given.shape[1] == 1:
-        given = given[:, 0]
-    if given.shape != (len(x),):
-        raise AlignmentError(f"labels have the shape {given.shape}; expected one for each of {len(x)} samples.")
-    names, which, counts = np.unique(given.astype(str), return_inverse=True, return_counts=True)
-    if len(names) < 2:
-        raise DegenerateDataError(f"all samples are of one class ({names[0]}); two are needed.")
-    if counts.min() < fewest:
-        few = ", ".join(names[counts < fewest][:5])
-        raise DegenerateDataError(f"each class needs {fewest} samples; these have fewer: {few}. Leave them out.")
-    return x, which, names.tolist()
 
 
 def _distance_sum(a: np.ndarray, b: np.ndarray) -> float:

@@ -337,6 +337,43 @@ def slow_two_nn(x, discard):
     return np.dot(across, up) / np.dot(across, across)
 
 
+def slow_cone_power(rays, t):
+    """Squared norm of the point of the cone nearest to t: all faces tried, t put onto the span of each."""
+    from itertools import combinations
+
+    best, found = t @ t, np.zeros_like(t)
+    for size in range(1, min(rays.shape) + 1):
+        for face in combinations(range(len(rays)), size):
+            sides = rays[list(face)].T
+            weights = np.linalg.lstsq(sides, t, rcond=None)[0]
+            near = sides @ weights
+            if (weights >= 0).all() and (t - near) @ (t - near) < best:
+                best, found = (t - near) @ (t - near), near
+    return found @ found
+
+
+def slow_separable(x, which, sides):
+    """Whether a hyperplane through 0 has every class on its side, by a linear program (Cover 1965, for points)."""
+    from scipy.optimize import linprog
+
+    if not x.shape[1]:
+        return False
+    rows = x * sides[which, None]
+    solved = linprog(np.zeros(x.shape[1]), A_ub=-rows, b_ub=-np.ones(len(x)), bounds=(None, None), method="highs")
+    return solved.status == 0
+
+
+def slow_separable_share(x, which, n, trials, rng):
+    """Share of random dichotomies (classes on both sides) that n random projections of the units keep separable."""
+    k, right = which.max() + 1, 0
+    for _ in range(trials):
+        sides = np.ones(k)
+        while abs(sides.sum()) == k:
+            sides = rng.choice([-1.0, 1.0], size=k)
+        right += slow_separable(x @ rng.normal(size=(x.shape[1], n)), which, sides)
+    return right / trials
+
+
 def slow_tangent_kernel(model, inputs):
     """Gradients of one output after the other."""
     import torch
