@@ -45,7 +45,7 @@ def correlation(x: np.ndarray) -> np.ndarray:
     products = gram(x) if x.ndim == 2 else None
     if products is not None:
         raw = np.diagonal(products)
-        if (raw - p * mean**2 > 1e-3 * raw).all():
+        if (raw - p * mean**2 > 1e-2 * raw).all():
             products -= p * (mean[:, None] * mean)
             return _one_minus(products, np.diagonal(products).copy())
     centred = x - mean[..., None]
@@ -77,12 +77,8 @@ def sqeuclidean(x: np.ndarray) -> np.ndarray:
     >>> sqeuclidean(np.array([[1.0, 0.0], [4.0, 4.0]])).tolist()
     [[0.0, 25.0], [25.0, 0.0]]
     """
-    if x.shape[-2] > 1 and x.ndim > 2:
-        x = x - x.mean(axis=-2, keepdims=True)
+    x = x - x.mean(axis=-2, keepdims=True)  # large common means would take the last digits
     found, near = _from_products(x)
-    if len(near) and x.ndim == 2:
-        x = x - x.mean(axis=-2, keepdims=True)
-        found, near = _from_products(x)
     step = max(1, EXACT_AT_ONCE // max(1, x.shape[-1]))
     for start in range(0, len(near), step):
         at = near[start : start + step].T
@@ -134,7 +130,7 @@ def crossed(folds: np.ndarray, precision: np.ndarray | None = None) -> np.ndarra
     [[0.0, 3.0], [3.0, 0.0]]
     """
     found, size = _crossed(folds, precision)
-    if precision is None and size > 1e5 * float(np.abs(found).mean()):
+    if size > 1e3 * float(np.abs(found).mean()):
         found, _ = _crossed(folds - folds.mean(axis=-2, keepdims=True), precision)
     return found
 

@@ -13,7 +13,7 @@ from .._names import lookup
 from ..compute import dissimilarity as algebra
 from ..compute.batching import batches
 from ..exceptions import AlignmentError, CapacityError, DegenerateDataError
-from ..representation import check_finite
+from ..representation import as_representation, check_finite
 from .patterns import Noise, Patterns, noise_of, patterns_of
 from .rdms import build, square
 
@@ -50,9 +50,7 @@ DISSIMILARITIES: dict[str, Metric] = {
 }
 
 
-def rdm(
-    X: xr.DataArray, metric: str | Callable = "correlation", by: str | None = None, noise: Any = None
-) -> xr.DataArray:
+def rdm(X: Any, metric: str | Callable = "correlation", by: str | None = None, noise: Any = None) -> xr.DataArray:
     r"""Dissimilarity of every stimulus with every other.
 
     For patterns x_i over p units:
@@ -70,7 +68,8 @@ def rdm(
 
     Parameters
     ----------
-    X : (samples, units[, times]) with ``stimulus``. Units marked in ``masked`` are left out.
+    X : (samples, units[, times]) with ``stimulus``. Units marked in ``masked`` are left out. The rows of a plain array
+        get the names ``row 0``, ``row 1`` ..., so that it meets other plain arrays and nothing that is labelled.
     metric : a name, or a function from (n, p) patterns to (n, n) dissimilarities or their upper triangle.
     by : sample coordinate that names the folds (``"run"``, ``"session"``); every stimulus must be in every fold.
         Patterns are averaged within a fold. Cross-validated metrics multiply differences of different folds; others
@@ -117,17 +116,18 @@ def rdm(
     [0.0, 2.0]
     """
     row, name = _row(metric)
+    X = _labelled(X)
     found = patterns_of(X, by, row.crossed, name)
     estimate = noise_of(found, noise, row.noisy, name)
     _check_enough(found, row, name)
     if found.times == 0:
-        values = _one(row, found.values, estimate.at(found), found, "")
+        values = _one(row, found.values, estimate, None, found, X)
     else:
         n = len(found.stimulus)
         values = np.empty((found.times, n, n))
         for t in range(found.times):
             at = np.ascontiguousarray(found.values[..., t])
-            values[t] = _one(row, at, estimate.at(found, t), found, f" at time {t}")
+            values[t] = _one(row, at, estimate, t, found, X)
     front = ("time",) if found.times else ()
     coords = dict(found.coords)
     if found.times and "time" in X.coords:
@@ -186,13 +186,17 @@ def searchlight_rdms(
         raise ValueError(
             "give one of radius= (millimetres) and neighbours= (an adjacency matrix or lists of positions)."
         )
+    if radius is not None and not (np.isfinite(radius) and radius > 0):
+        raise ValueError(f"radius={radius!r}: expected millimetres, a finite number above 0.")
+    X = _labelled(X)
     found = patterns_of(X, by, row.crossed, name)
     if found.times:
         raise AlignmentError("a searchlight is of one time; take one, for example X.isel(time=10), or a mean.")
-    estimate = noise_of(found, noise, row.noisy, name)
+    estimate = noise_of(found, noise, row.noisy, name, whole=False)
     if estimate.precision is not None:
         raise ValueError("a precision of all units is not that of some of them; give noise by name or as residuals.")
     _check_enough(found, row, name, units=False)
+    check_finite(X.isel(unit=found.kept), "X")
     p, n = found.values.shape[-1], len(found.stimulus)
     inside = members(neighbours, X.sizes["unit"]) if radius is None else spheres(positions(X), float(radius))
     inside = inside[found.kept][:, found.kept]
@@ -221,6 +225,13 @@ def searchlight_rdms(
     return build(values, found.stimulus, ("unit",), coords, attrs)
 
 
+def _labelled(X: Any) -> Any:
+    """A plain array with names of rows; what has labels as it is."""
+    if isinstance(X, (xr.DataArray, xr.Dataset)) or np.ndim(X) not in (2, 3):
+        return X
+    return as_representation(X, stimulus=[f"row {at}" for at in range(len(X))], kind="patterns")
+
+
 def _row(metric: str | Callable) -> tuple[Metric, str]:
     if not callable(metric):
         return lookup(DISSIMILARITIES, metric, "metric"), str(metric)
@@ -229,7 +240,7 @@ def _row(metric: str | Callable) -> tuple[Metric, str]:
         n = x.shape[-2]
         if x.ndim > 2:
             return np.stack([called(one) for one in x])
-        out = np.asarray(metric(x), dtype=np.float64)
+        out = np.array(metric(x.copy()), dtype=np.float64)  # a metric may work in place
         if out.shape == (n * (n - 1) // 2,) and n > 1 and out.ndim == 1:
             return square(out, n)
         if out.shape != (n, n) or not np.allclose(out, out.T, equal_nan=True):
@@ -251,17 +262,20 @@ def _check_enough(found: Patterns, row: Metric, name: str, units: bool = True) -
     if units and p < row.least:
         why = {3: ": of fewer, every correlation is 1 or -1", 2: ": of one, every angle is 0 or 180 degrees"}
         raise DegenerateDataError(f"metric={name!r} needs at least {row.least} units{why[row.least]}; X has {p}.")
-    if row.counts and (found.values < 0).any():
+    if row.counts and (found.values < 0).any() and np.isfinite(found.values).all():
         raise DegenerateDataError(
             f"metric={name!r} is for counts, and X has values below 0 (least {found.values.min():g})."
         )
 
 
-def _one(row: Metric, values: np.ndarray, estimate: Any, found: Patterns, where: str) -> np.ndarray:
+def _one(
+    row: Metric, values: np.ndarray, noise: Noise, time: int | None, found: Patterns, X: xr.DataArray
+) -> np.ndarray:
     """One matrix, with what is undefined named."""
-    out = _computed(row, values, estimate)
+    out = _computed(row, values, noise.at(found, time))
     if not np.isfinite(out).all():
-        check_finite(values.reshape(-1, values.shape[-1]), "X" + where)
+        check_finite(X.isel(unit=found.kept), "X")
+        where = "" if time is None else f" at time {time}"
         bad = np.flatnonzero(np.isnan(np.diagonal(out)) | ~np.isfinite(out).any(axis=1))
         bad = bad if len(bad) else np.unique(np.argwhere(~np.isfinite(out))[:, 0])
         names = ", ".join(repr(str(label)) for label in found.stimulus[bad[:5]])
@@ -274,12 +288,13 @@ def _one(row: Metric, values: np.ndarray, estimate: Any, found: Patterns, where:
 
 def _computed(row: Metric, values: np.ndarray, estimate: Any) -> np.ndarray:
     p = values.shape[-1]
-    if isinstance(estimate, np.ndarray):
-        out = algebra.crossed(values, estimate) if row.crossed else algebra.led(values, estimate)
-    elif isinstance(estimate, dict):
-        out = algebra.crossed_pairs(values, estimate)
-    else:
-        out = row.function(values if estimate is None else estimate(values))
+    with np.errstate(invalid="ignore", over="ignore"):  # what is not finite is looked for afterwards
+        if isinstance(estimate, np.ndarray):
+            out = algebra.crossed(values, estimate) if row.crossed else algebra.led(values, estimate)
+        elif isinstance(estimate, dict):
+            out = algebra.crossed_pairs(values, estimate)
+        else:
+            out = row.function(values if estimate is None else estimate(values - values.mean(axis=-2, keepdims=True)))
     return out / p if row.per_unit else out
 
 
@@ -287,11 +302,14 @@ def _stacked(row: Metric, found: Patterns, estimate: Noise, together: np.ndarray
     """Neighbourhoods of one size, (b, size) positions -> (b, n, n)."""
     if estimate.silent:
         x = np.moveaxis(found.values[..., together], -2, 0)
-        with np.errstate(invalid="ignore"):
-            return _computed(row, np.ascontiguousarray(x), None)
+        return _computed(row, np.ascontiguousarray(x), None)
     parts = []
     for one in together:
-        white = estimate.at(found, units=one)
+        try:
+            white = estimate.at(found, units=one)
+        except DegenerateDataError:  # listed as degenerate, like a neighbourhood without variation
+            parts.append(np.full((len(found.stimulus),) * 2, np.nan))
+            continue
         parts.append(_computed(row, np.ascontiguousarray(found.values[..., one]), white))
     return np.stack(parts)
 

@@ -54,15 +54,16 @@ class Patterns:
         """
         samples = (self.samples if time is None else self.samples[..., time])[:, units]
         n, count = len(self.stimulus), int(self.folds.max()) + 1
+        at = np.flatnonzero(self.kept)[units]
         if not self.crossed:
-            return _estimate(name, samples, self.codes)
+            return _estimate(name, samples, self.codes, at)
         if self.repeated:
-            return _estimate(name, samples, self.folds * n + self.codes)
+            return _estimate(name, samples, self.folds * n + self.codes, at)
         pairs = {}
         for f in range(count):
             for g in range(f + 1, count):
                 others = (self.folds != f) & (self.folds != g)
-                pairs[f, g] = _estimate(name, samples[others], self.codes[others])
+                pairs[f, g] = _estimate(name, samples[others], self.codes[others], at)
         return pairs
 
     @property
@@ -81,11 +82,25 @@ class Patterns:
         )
 
 
-def _estimate(name: str, samples: np.ndarray, codes: np.ndarray) -> algebra.Whitener:
-    """The noise of what is left of samples after the mean of those with the same code."""
+def _estimate(name: str, samples: np.ndarray, codes: np.ndarray, at: np.ndarray) -> algebra.Whitener:
+    """The noise of what is left of samples after the mean of those with the same code; ``at`` is where units stand."""
     kinds, place = _codes(codes)
     residuals = samples - _averaged(samples, place, len(kinds))[place]
-    return algebra.NOISES[name](np.ascontiguousarray(residuals), len(codes) - len(kinds))
+    return _whitener(name, residuals, len(codes) - len(kinds), np.abs(samples).max(axis=0), at)
+
+
+def _whitener(name: str, residuals: np.ndarray, freedom: int, size: np.ndarray, at: np.ndarray) -> algebra.Whitener:
+    """The whitener of residuals whose values had the size ``size`` (units,); units without noise are named."""
+    _check_freedom(name, freedom, residuals.shape[1])
+    silent = np.abs(residuals).max(axis=0) <= 64 * algebra.EPS * size
+    if silent.all() or (silent.any() and name != "ledoit_wolf"):
+        named = ", ".join(map(str, at[silent][:5])) + (", ..." if silent.sum() > 5 else "")
+        advice = "" if silent.all() else ", or take noise='ledoit_wolf'"
+        raise DegenerateDataError(
+            f"noise={name!r}: {silent.sum()} of {len(silent)} units have no noise ({named}): they are the same in all "
+            f"repeats, and nothing can be divided by that. Leave them out{advice}."
+        )
+    return algebra.NOISES[name](np.ascontiguousarray(residuals), freedom)
 
 
 def patterns_of(X: Any, by: str | None, crossed: bool, metric: str) -> Patterns:
@@ -139,11 +154,15 @@ def patterns_of(X: Any, by: str | None, crossed: bool, metric: str) -> Patterns:
 
 @dataclass(frozen=True)
 class Noise:
-    """How noise is taken into account: a named estimate from residuals, residuals, a precision, or not at all."""
+    """How noise is taken into account: a named estimate from residuals, residuals, a precision, or not at all.
+
+    ``size`` (units,) is the largest magnitude of the residuals as they were given, with their means.
+    """
 
     name: str | None = None
     residuals: np.ndarray | None = None
     freedom: int | None = None
+    size: np.ndarray | None = None
     precision: np.ndarray | None = None
 
     @property
@@ -160,12 +179,14 @@ class Noise:
             return self.precision
         if self.residuals is None:
             return found.estimated(self.name, time, units)
-        residuals = self.residuals[..., time] if self.residuals.ndim == 3 else self.residuals
-        return algebra.NOISES[self.name](np.ascontiguousarray(residuals[:, units]), self.freedom)
+        residuals = (self.residuals[..., time] if self.residuals.ndim == 3 else self.residuals)[:, units]
+        size = np.zeros(residuals.shape[1]) if self.size is None else self.size[units]
+        at = np.flatnonzero(found.kept)[units]
+        return _whitener(self.name, residuals, int(self.freedom or len(residuals)), size, at)
 
 
-def noise_of(found: Patterns, noise: Any, noisy: bool, metric: str) -> Noise:
-    """What ``noise=`` means for these patterns; see ``rdm``."""
+def noise_of(found: Patterns, noise: Any, noisy: bool, metric: str, whole: bool = True) -> Noise:
+    """What ``noise=`` means for these patterns; see ``rdm``. ``whole``: all units at once, not some at a time."""
     p = int(found.kept.sum())
     if not noisy:
         if noise is not None:
@@ -191,7 +212,8 @@ def noise_of(found: Patterns, noise: Any, noisy: bool, metric: str) -> Noise:
                 f"noise={noise!r} is estimated from repeats; {why}. Pass residuals (samples, units), for example those "
                 "of the model that gave the patterns."
             )
-        _check_freedom(noise, found.freedom, p)
+        if whole:
+            _check_freedom(noise, found.freedom, p)
         return Noise(noise)
     return _given(found, noise, p)
 
@@ -214,11 +236,16 @@ def _given(found: Patterns, noise: Any, p: int) -> Noise:
     if values.ndim == 2 and len(values) == len(found.kept) and np.allclose(np.asarray(noise), np.asarray(noise).T):
         if not found.kept.all():
             raise ValueError("a precision of all units is not that of those that are not masked; leave these out of X.")
+        if (np.diagonal(values) <= 0).any():
+            raise DegenerateDataError(
+                "noise is a precision (units, units) with a diagonal that is not above 0; it must be positive definite."
+            )
         return Noise(precision=values)
     if len(values) < 2:
         raise DegenerateDataError(f"noise has {len(values)} sample of residuals; at least 2 are needed.")
+    size = np.abs(values).max(axis=(0, 2) if values.ndim == 3 else 0)
     values = values - values.mean(axis=0)
-    return Noise("ledoit_wolf", values, len(values) - 1)
+    return Noise("ledoit_wolf", values, len(values) - 1, size=size)
 
 
 def _check_freedom(name: str, freedom: int, p: int) -> None:

@@ -2,7 +2,8 @@
 
 Every row of ``RDM_SCORES`` takes (m, pairs) and (k, pairs) and gives (m, k). The pairs of both are the same pairs in
 the same order (``match_rdms``, then ``upper``). A pair that is NaN on one side is left out on both. A vector that says
-nothing (constant, or zero where an angle is taken) scores NaN, and ``why_undefined`` says so in words.
+nothing (constant, or zero where an angle is taken) scores NaN, and ``why_undefined`` says so in words. Scores of order
+take dissimilarities that differ by rounding only as ties (``tied``).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from ..compute.rank import kendall_tau_a as _tau_a
 from ..compute.rank import ranks
 
 Score = Callable[[np.ndarray, np.ndarray], np.ndarray]
+NEAR = 1e-12  # share of the largest dissimilarity below which a difference of two is rounding
 
 
 def pearson(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -42,21 +44,21 @@ def spearman(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Spearman correlation: Pearson's of the ranks, ties sharing theirs. For dissimilarities of unknown monotone scale.
 
     A model that predicts ties gains over one that decides between all pairs; take ``kendall_tau_a`` then (Nili et al.
-    2014). Parameters and returns as ``pearson``.
+    2014). Parameters and returns as ``pearson``; differences that are rounding are ties (see ``tied``).
 
     Examples
     --------
     >>> spearman(np.array([1.0, 2.0, 30.0]), np.array([2.0, 4.0, 6.0])).round(6).item()
     1.0
     """
-    return _paired(lambda x, y: _cosines(_centred(ranks(x)), _centred(ranks(y))), a, b, constant=True)
+    return _paired(lambda x, y: _cosines(_centred(ranks(x)), _centred(ranks(y))), a, b, constant=True, order=True)
 
 
 def kendall_tau_a(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Kendall's tau-a: the share of pairs of dissimilarities that both order alike, less those ordered oppositely.
 
     Ties count as undecided, so a model of few levels is not favoured. Parameters and returns as ``pearson``; with ties
-    the largest value is below 1.
+    the largest value is below 1. Differences that are rounding are ties (see ``tied``).
 
     Source: Nili et al. 2014, PLoS Computational Biology 10, "Comparing RDMs".
 
@@ -65,7 +67,7 @@ def kendall_tau_a(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     >>> kendall_tau_a(np.array([1.0, 2.0, 3.0]), np.array([1.0, 2.0, 2.0])).round(6).item()
     0.666667
     """
-    return _paired(_tau_a, a, b, constant=True)
+    return _paired(_tau_a, a, b, constant=True, order=True)
 
 
 def cosine(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -142,6 +144,7 @@ RDM_SCORES: dict[str, Score] = {
 #: Other words for a row.
 SAME: dict[str, str] = {"kendall_tau_a": "kendall", "kendall tau-a": "kendall", "tau-a": "kendall"}
 ANGLES = ("cosine", "whitened_cosine")
+ORDERS = ("spearman", spearman, "kendall", kendall_tau_a, *SAME)
 
 
 def rdm_score(how: str | Score) -> Score:
@@ -171,7 +174,7 @@ def why_undefined(how: str | Score, vectors: np.ndarray) -> list[str | None]:
             out.append(f"only {len(kept)} of {len(row)} dissimilarities were measured")
         elif not kept.any():
             out.append(f"all {len(kept)} dissimilarities are 0")
-        elif how not in ANGLES and _constant(kept):
+        elif how not in ANGLES and _constant(tied(kept[None])[0] if how in ORDERS else kept):
             out.append(f"all {len(kept)} dissimilarities are equal")
         else:
             out.append(None)
@@ -200,7 +203,7 @@ def embedded(how: str, vectors: np.ndarray) -> np.ndarray:
     True
     """
     ways: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-        "spearman": lambda x: _centred(ranks(x)),
+        "spearman": lambda x: _centred(ranks(tied(x))),
         "pearson": _centred,
         "cosine": lambda x: x,
         "whitened_cosine": _white,
@@ -217,6 +220,44 @@ def embedded(how: str, vectors: np.ndarray) -> np.ndarray:
     length = np.sqrt((found * found).sum(axis=1))
     undefined = undefined | (length == 0)
     out: np.ndarray = found / np.where(undefined, np.nan, length)[:, None]
+    return out
+
+
+def tied(vectors: np.ndarray) -> np.ndarray:
+    """Vectors in which entries that differ by rounding are equal: gaps up to ``NEAR`` times the largest entry.
+
+    Pairs of the same two kinds of patterns (categories, a design) have the same dissimilarity, but sums of floating
+    point numbers depend on where they stand, so that it comes out as several numbers. Their order would be one of
+    chance, and another one for every order of the stimuli.
+
+    Parameters
+    ----------
+    vectors : (m, pairs), NaN left as it is.
+
+    Returns
+    -------
+    (m, pairs); the vectors themselves where nothing differs by so little.
+
+    Examples
+    --------
+    >>> tied(np.array([[0.1 + 0.2, 0.3, 5.0]]))[0].tolist()
+    [0.3, 0.3, 5.0]
+    """
+    out = x = np.asarray(vectors, dtype=np.float64)
+    for at, row in enumerate(x):
+        ordered = np.sort(row)
+        finite = ordered[np.isfinite(ordered)]
+        if len(finite) < 2:
+            continue
+        gaps = np.diff(finite)
+        limit = NEAR * max(abs(float(finite[0])), abs(float(finite[-1])))
+        if not ((gaps > 0) & (gaps <= limit)).any():
+            continue
+        first = np.concatenate([[True], gaps > limit])
+        kinds, lowest = np.cumsum(first) - 1, finite[first]
+        out = x.copy() if out is x else out
+        known = np.isfinite(row)
+        out[at, known] = lowest[kinds[np.searchsorted(finite, row[known])]]
     return out
 
 
@@ -252,8 +293,8 @@ def row_sums(vectors: np.ndarray, n: int) -> np.ndarray:
     return out
 
 
-def _paired(score: Score, a: np.ndarray, b: np.ndarray, constant: bool) -> np.ndarray:
-    """Rows with rows; groups of rows that lack the same pairs go together."""
+def _paired(score: Score, a: np.ndarray, b: np.ndarray, constant: bool, order: bool = False) -> np.ndarray:
+    """Rows with rows; groups of rows that lack the same pairs go together. ``order``: only the order counts."""
     left, right = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
     x, y = np.atleast_2d(left), np.atleast_2d(right)
     if x.ndim != 2 or y.ndim != 2 or x.shape[1] != y.shape[1]:
@@ -263,6 +304,7 @@ def _paired(score: Score, a: np.ndarray, b: np.ndarray, constant: bool) -> np.nd
         one, two = (x, y) if kept is None else (x[np.ix_(rows, kept)], y[np.ix_(columns, kept)])
         if one.shape[1] < 2:
             continue
+        one, two = (tied(one), tied(two)) if order else (one, two)
         flat = [_silent(part, constant) for part in (one, two)]
         with np.errstate(invalid="ignore", divide="ignore"):
             found = score(one, two)

@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 
+from .._names import lookup
 from ..compute.alignment import HELD
 from ..compute.batching import batches
 from ..compute.rank import ranks
 from ..exceptions import DegenerateDataError
 from .crossed import spaces
-from .rdm_scores import rdm_score
+from .rdm_scores import RDM_SCORES, SAME, rdm_score, tied
 from .spaces import Space
 
 
@@ -22,15 +23,16 @@ def rsa(X: Any, Y: Any, *, score: Any = "spearman", metric: Any = "correlation",
 
     - invariant to: permutation of units, isotropic scaling (with the default ``metric="correlation"``); rotations and
       translation too with ``metric="euclidean"``; monotone changes of the dissimilarities with rank scores
-    - range: -1 to 1, 1 when identical; unrelated: 0 on average (``cosine`` and ``whitened_cosine``: above 0)
+    - range: -1 to 1, 1 when identical (``kendall_tau_a``: below 1 where dissimilarities are tied); unrelated: 0 on
+      average (``cosine`` and ``whitened_cosine``: above 0)
     - few samples: not biased, but noisy: pairs share stimuli, so a p value needs permuted stimuli, not pairs
     - cost: n^2 (p + q), and sorting n^2 / 2 pairs
 
     Parameters
     ----------
     X, Y : (n, p) and (n, q), or labelled dissimilarity matrices, which meet by stimulus too.
-    score : ``"spearman"``, ``"kendall_tau_a"`` (or ``"kendall"``), ``"cosine"``, ``"whitened_cosine"``, or a function
-        of two vectors.
+    score : ``"spearman"``, ``"kendall_tau_a"`` (or ``"kendall"``), ``"pearson"``, ``"cosine"``, ``"whitened_cosine"``,
+        ``"whitened_pearson"``, or a function of two vectors.
     metric : of the dissimilarities, as in :func:`rdm`; matrices that are given are taken as they are.
     device : torch device; None: the CPU.
 
@@ -59,7 +61,8 @@ def rsa_null(
     value = _score(score)
     rows, columns = np.triu_indices(X.n, 1)
     if score == "spearman" and np.isfinite(one).all() and np.isfinite(two).all():
-        value, one, two = rdm_score("pearson"), ranks(one), ranks(two)  # exchanging stimuli exchanges ranks
+        value = rdm_score("pearson")
+        one, two = (ranks(tied(side[None])[0]) for side in (one, two))  # exchanging stimuli exchanges ranks
     matrix = np.zeros((X.n, X.n))
     matrix[rows, columns] = matrix[columns, rows] = two
     found = [
@@ -70,7 +73,8 @@ def rsa_null(
 
 
 def _score(score: Any) -> Any:
-    return rdm_score(score)
+    named = SAME.get(score, score) if isinstance(score, str) else score
+    return lookup(RDM_SCORES, named, "score")
 
 
 def _pairs(side: Space, metric: Any) -> np.ndarray:

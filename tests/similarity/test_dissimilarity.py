@@ -11,7 +11,7 @@ from scipy.spatial.distance import pdist, squareform
 from neurodecode.compute import dissimilarity as algebra
 from neurodecode.exceptions import AlignmentError, CapacityError, DegenerateDataError
 from neurodecode.representation import as_representation, average_repeats
-from neurodecode.similarity import match_rdms, rdm, searchlight_rdms
+from neurodecode.similarity import compare, match_rdms, rdm, searchlight_rdms
 from neurodecode.similarity.dissimilarity import DISSIMILARITIES
 from neurodecode.similarity.rdm_scores import spearman
 from neurodecode.similarity.rdms import check_rdm, upper
@@ -401,14 +401,94 @@ def test_too_few_units_stimuli_or_repeats_are_refused():
 
 def test_what_is_no_representation_is_refused():
     with pytest.raises(TypeError, match="as_representation"):
+        rdm("patterns")
+    with pytest.raises(DegenerateDataError, match="'row 0'"):
         rdm(np.ones((3, 4)))
     x = np.random.default_rng(30).normal(size=(4, 6))
     bad = still(x)
     bad.values[1, 2] = np.nan
-    with pytest.raises(DegenerateDataError, match="1 NaN"):
+    with pytest.raises(DegenerateDataError, match=r"1 NaN.*'s01'"):
+        rdm(bad)
+    for metric in ("poisson", "euclidean"):
+        with pytest.raises(DegenerateDataError, match="1 NaN"):
+            rdm(bad, metric)
+        with pytest.raises(DegenerateDataError, match="1 NaN"):
+            searchlight_rdms(bad, metric, neighbours=np.ones((6, 6)))
+    bad.values[1, 2] = np.inf
+    with pytest.raises(DegenerateDataError, match="1 infinity"):
         rdm(bad)
     tokens = as_representation(
         np.ones((2, 3, 4)), stimulus=["a", "b"], kind="network", dims=("sample", "token", "unit")
     )
     with pytest.raises(AlignmentError, match="tokens; pool them"):
         rdm(tokens)
+
+
+def test_plain_arrays_meet_row_by_row_and_nothing_that_is_labelled():
+    x, y = np.random.default_rng(31).normal(size=(2, 9, 12))
+    assert np.array_equal(rdm(x).values, rdm(still(x)).values)
+    assert compare(rdm(x), rdm(y), "rsa") == pytest.approx(compare(x, y, "rsa"), abs=1e-12)
+    assert rdm((10 * x).astype(int), "euclidean").dtype == np.float64
+    numbered = as_representation(y, stimulus=range(9), kind="fmri")
+    with pytest.raises(AlignmentError, match="row 0"):
+        compare(rdm(x), rdm(numbered), "rsa")
+    lights = searchlight_rdms(x, neighbours=np.ones((12, 12)))
+    assert np.allclose(lights.values[4], rdm(x).values)
+
+
+@pytest.mark.parametrize("offset", [1e4, 1e8])
+def test_a_large_common_mean_takes_no_digits_from_cross_validated_distances(offset):
+    folds = np.round(folds_of(32, count=3, n=8, p=6) * 64) / 64  # exact beside the offset
+    root = np.random.default_rng(33).normal(size=(6, 6))
+    precision = root @ root.T + np.eye(6)
+    residuals = np.random.default_rng(34).normal(size=(50, 6))
+    for noise in (None, precision, residuals):
+        expected = rdm(runs(folds), "crossnobis", by="run", noise=noise).values
+        moved = rdm(runs(folds + offset), "crossnobis", by="run", noise=noise).values
+        assert np.allclose(moved, expected, rtol=1e-10, atol=1e-10)
+        if noise is not None:
+            expected = rdm(still(folds[0]), "mahalanobis", noise=noise).values
+            assert np.allclose(rdm(still(folds[0] + offset), "mahalanobis", noise=noise).values, expected, atol=1e-10)
+
+
+def test_units_without_noise_are_named():
+    folds = folds_of(35, count=8, n=5, p=4)
+    folds[..., 2] = 0.1
+    X = runs(folds)
+    for noise in ("diagonal", "shrink_diagonal", "full"):
+        with pytest.raises(DegenerateDataError, match=r"1 of 4 units have no noise \(2\)"):
+            rdm(X, "crossnobis", by="run", noise=noise)
+        found = searchlight_rdms(X, "crossnobis", by="run", noise=noise, neighbours=[[1], [0], [], []])
+        assert found.attrs["degenerate"] == [2] and np.isfinite(found.values[[0, 1, 3]]).all()
+    assert np.isfinite(rdm(X, "crossnobis", by="run", noise="ledoit_wolf").values).all()
+    same = runs(np.repeat(folds[:1], 8, axis=0))
+    with pytest.raises(DegenerateDataError, match="4 of 4 units have no noise"):
+        rdm(same, "crossnobis", by="run", noise="ledoit_wolf")
+    with pytest.raises(DegenerateDataError, match="4 of 4 units have no noise"):
+        rdm(X, "crossnobis", by="run", noise=np.full((20, 4), 0.1))
+    with pytest.raises(DegenerateDataError, match="positive definite"):
+        rdm(X, "crossnobis", by="run", noise=-np.eye(4))
+
+
+def test_a_full_covariance_in_small_neighbourhoods_of_many_units():
+    X = runs(folds_of(36, count=5, n=4, p=30))
+    with pytest.raises(DegenerateDataError, match="covariance of 30 units"):
+        rdm(X, "crossnobis", by="run", noise="full")
+    found = searchlight_rdms(
+        X, "crossnobis", by="run", noise="full", neighbours=[[at, (at + 1) % 30] for at in range(30)]
+    )
+    assert np.allclose(found.values[3], rdm(X.isel(unit=[3, 4]), "crossnobis", by="run", noise="full").values)
+
+
+def test_a_metric_that_works_in_place_leaves_the_data():
+    def shifted(x):
+        x -= x.mean(axis=0)
+        return np.abs(x[:, None] - x).sum(axis=-1)
+
+    x = np.random.default_rng(37).normal(size=(6, 4))
+    X = still(x.copy())
+    rdm(X, shifted)
+    assert np.array_equal(X.values, x)
+    for radius in (0.0, -3.0, np.nan):
+        with pytest.raises(ValueError, match="radius"):
+            searchlight_rdms(X, radius=radius)

@@ -6,16 +6,20 @@ from references.similarity import slow_tau_a, slow_whitened_cosine
 
 from neurodecode.compute.rank import inversions, kendall_tau_a, ranks
 from neurodecode.exceptions import NeurodecodeError
+from neurodecode.representation import as_representation
+from neurodecode.similarity import as_rdm, compare, match_rdms, rdm
 from neurodecode.similarity.rdm_scores import (
     RDM_SCORES,
     embedded,
     rdm_score,
     row_sums,
     stimuli_of,
+    tied,
     whitened_cosine,
     whitened_pearson,
     why_undefined,
 )
+from neurodecode.similarity.rdms import upper
 
 PEERS = {
     "spearman": "spearman",
@@ -232,3 +236,36 @@ def test_what_cannot_be_scored_is_refused():
     a[0, 0] = np.nan
     with pytest.raises(ValueError, match="leave out stimuli"):
         whitened_cosine(a, b, np.eye(5))
+
+
+def test_differences_that_are_rounding_are_ties():
+    """A model of categories has as many dissimilarities as pairs of categories, wherever its rows stand."""
+    rng = np.random.default_rng(5)
+    centres, kinds = rng.normal(size=(5, 37)), rng.integers(5, size=40)
+    stimulus = np.array([f"s{at:02d}" for at in range(40)])
+    model = as_representation(centres[kinds], stimulus=stimulus, kind="network")
+    data = as_rdm(rng.random(40 * 39 // 2), stimulus=stimulus)
+    orders = [rng.permutation(40) for _ in range(5)]
+    for metric in ("correlation", "cosine", "sqeuclidean", "euclidean"):
+        exact = upper(rdm(model, metric)).round(9)
+        assert len(np.unique(exact)) == 11 and len(np.unique(tied(exact[None] + 1e-15 * rng.random(780)))) == 11
+        for how in ("spearman", "kendall"):
+            expected = float(rdm_score(how)(exact, upper(data)))
+            for order in orders:
+                moved = match_rdms(data, rdm(model.isel(sample=order), metric))[1]
+                assert abs(float(rdm_score(how)(upper(moved), upper(data))) - expected) < 1e-12
+                assert abs(compare(moved, data, "rsa", score=how) - expected) < 1e-12
+        inner = embedded("spearman", upper(moved)) @ embedded("spearman", upper(data)).T
+        assert np.allclose(inner, rdm_score("spearman")(exact, upper(data)))
+    shuffled = compare(model, model, "rsa", permutations=20, random_state=1)
+    assert np.unique(shuffled["null"].values.round(12)).size > 1
+
+
+def test_ties_leave_what_differs_and_what_is_missing():
+    a = np.array([[1.0, 1.0 + 1e-8, np.nan, 3.0, 3.0 + 1e-13]])
+    assert np.array_equal(tied(a), [[1.0, 1.0 + 1e-8, np.nan, 3.0, 3.0]], equal_nan=True)
+    b = np.random.default_rng(6).normal(size=(3, 50))
+    assert tied(b) is b
+    flat = 1.0 + 1e-15 * b
+    assert np.isnan(rdm_score("spearman")(flat, b)).all() and np.isnan(rdm_score("kendall")(flat, b)).all()
+    assert all(why_undefined("spearman", flat)) and why_undefined("spearman", b) == [None] * 3
