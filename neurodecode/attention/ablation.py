@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,21 +10,30 @@ import torch
 import xarray as xr
 from torch import Tensor
 
-from ..compute.batching import batches
 from ..compute.device import resolve
 from ..compute.random import check_random_state
 from ..compute.scores import pearson
 from ..representation import check_same_samples, plain
-from .tokens import ROWS_READ, Tokens
+from .tokens import Tokens
 
 if TYPE_CHECKING:
     from .encoder import _TokenEncoder
 
+NOBODY = "no unit of this area could be fitted"
 
-def token_importance(encoder: _TokenEncoder, X: Any, Y: Any, *, share: float, random_state: Any) -> xr.Dataset:
-    """See :meth:`_TokenEncoder.token_importance`."""
-    check_same_samples(X, Y)
-    tokens = encoder._tokens(X)
+
+def token_importance(
+    parts: Sequence[tuple[_TokenEncoder, Any, np.ndarray | None]], Y: Any, *, share: float, random_state: Any
+) -> xr.Dataset:
+    """See :meth:`_TokenEncoder.token_importance`.
+
+    ``parts``: encoders of the same areas and units, what each reads, and its share (units,) in the prediction of each
+    unit; None: all of it. The same tokens are taken from all.
+    """
+    first = parts[0][0]
+    shared = [(encoder, encoder._tokens(X), weight) for encoder, X, weight in parts]
+    check_same_samples(parts[0][1], Y)
+    tokens = shared[0][1]
     k = round(share * tokens.size)
     if not 1 <= k < tokens.size:
         raise ValueError(f"share={share} masks {k} of {tokens.size} tokens; expected some, not all")
@@ -34,29 +44,53 @@ def token_importance(encoder: _TokenEncoder, X: Any, Y: Any, *, share: float, ra
         raise ValueError(
             f"share={share} masks all {counts[at].min()} tokens that count in sample {at}; give a smaller one"
         )
-    rng = check_random_state(random_state)
     truth = np.asarray(plain(Y), dtype=float)
     truth = truth[:, None] if truth.ndim == 1 else truth
-    rows = np.arange(tokens.n)
-    with encoder._on(resolve(encoder._settings().device)), torch.no_grad():
-        whole = encoder._forward(tokens, rows)
-        weights = torch.cat([encoder._weights(tokens, rows[some]) for some in batches(tokens.n, ROWS_READ)]).cpu()
-        chance = torch.from_numpy(rng.random(weights.shape))
-        blocked = tokens.blocked(rows)
-        if blocked is not None:
-            blocked = blocked.unflatten(0, (tokens.n, tokens.groups))
-            weights, chance = weights.masked_fill(blocked, -1.0), chance.masked_fill(blocked, -1.0)
-        sizes = torch.from_numpy(masked.astype(int))
-        most, drawn = _largest(weights, sizes), _largest(chance, sizes)
-        least, random = (encoder._forward(tokens, rows, taken) for taken in (most, drawn))
+    weights = _weights(shared)
+    chance = torch.from_numpy(check_random_state(random_state).random(weights.shape))
+    blocked = tokens.blocked(np.arange(tokens.n))
+    if blocked is not None:
+        blocked = blocked.unflatten(0, (tokens.n, tokens.groups))
+        weights, chance = weights.masked_fill(blocked, -1.0), chance.masked_fill(blocked, -1.0)
+    sizes = torch.from_numpy(masked.astype(int))
+    most, drawn = _largest(weights, sizes), _largest(chance, sizes)
     scores = {}
-    for name, found in (("r", whole), ("r_masked", least), ("r_random", random)):
-        each = pearson(truth, encoder._units(found))
-        scores[name] = ("query", [_mean(each[row]) for row in encoder.areas_of_.members])
-    answer = xr.Dataset(scores, coords={"query": np.asarray(encoder.areas_)}, attrs={"share": share, "tokens": k})
+    for name, taken in (("r", None), ("r_masked", most), ("r_random", drawn)):
+        each = pearson(truth, _predicted(shared, taken))
+        scores[name] = ("query", [_mean(each[units]) for units in first.areas_of_.units])
+    attrs: dict[str, Any] = {"share": share, "tokens": k}
+    if first.areas_of_.empty:
+        attrs["reason"] = dict.fromkeys(first.areas_of_.empty, NOBODY)
+    answer = xr.Dataset(scores, coords={"query": np.asarray(first.areas_)}, attrs=attrs)
     answer["drop"] = answer["r"] - answer["r_masked"]
     answer["drop_random"] = answer["r"] - answer["r_random"]
     return answer
+
+
+def _weights(shared: list[tuple[_TokenEncoder, Tokens, np.ndarray | None]]) -> Tensor:
+    """Weights over tokens (samples, groups, areas, P) of all encoders together."""
+    total: Any = 0.0
+    for encoder, tokens, weight in shared:
+        one = encoder._all_weights(tokens)
+        if weight is not None:
+            one = one * torch.from_numpy(of_areas(encoder, weight)).float()[:, None]
+        total = total + one
+    return total
+
+
+def of_areas(encoder: _TokenEncoder, weight: np.ndarray) -> np.ndarray:
+    """Mean of a number a unit over the units of each area; 0 for an area without units."""
+    return np.array([weight[units].mean() if len(units) else 0.0 for units in encoder.areas_of_.units])
+
+
+def _predicted(shared: list[tuple[_TokenEncoder, Tokens, np.ndarray | None]], taken: Tensor | None) -> np.ndarray:
+    """Predictions (samples, units) without the tokens that were taken from each area."""
+    total: Any = 0.0
+    for encoder, tokens, weight in shared:
+        with encoder._on(resolve(encoder._settings().device)):
+            one = encoder._units(encoder._forward(tokens, np.arange(tokens.n), taken))
+        total = total + (one if weight is None else one * weight)
+    return total
 
 
 def _mean(values: np.ndarray) -> float:

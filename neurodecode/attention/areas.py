@@ -19,13 +19,13 @@ NOWHERE = {"", "none", "nan", "None", "unknown"}
 class Areas:
     """Areas and the units that belong to them.
 
-    ``names`` (areas,); ``members`` boolean (areas, units), rows may overlap; ``patterns``: for each set of areas that
-    some unit belongs to, the areas; ``order`` the units sorted by pattern; ``sizes`` units a pattern. Units in no area
-    are in no pattern.
+    ``names`` (areas,); ``units``: positions of the units of each area, which may overlap; ``patterns``: for each set
+    of areas that some unit belongs to, the areas; ``order`` the units sorted by pattern; ``sizes`` units a pattern.
+    Units in no area are in no pattern.
     """
 
     names: tuple[str, ...]
-    members: np.ndarray
+    units: tuple[np.ndarray, ...]
     patterns: tuple[tuple[int, ...], ...]
     order: np.ndarray
     sizes: tuple[int, ...]
@@ -33,7 +33,7 @@ class Areas:
     @property
     def empty(self) -> tuple[str, ...]:
         """Areas without a unit to fit."""
-        return tuple(name for name, row in zip(self.names, self.members) if not row.any())
+        return tuple(name for name, units in zip(self.names, self.units) if not len(units))
 
 
 def gather(Y: Any, by: str | Sequence[str] | Mapping[str, Any] | None, n_units: int, *, usable: np.ndarray) -> Areas:
@@ -56,7 +56,7 @@ def gather(Y: Any, by: str | Sequence[str] | Mapping[str, Any] | None, n_units: 
     elif isinstance(by, Mapping):
         names, members = [str(name) for name in by], _masks(by, n_units)
     elif isinstance(by, str) and by == "unit":
-        names, members = _unit_names(Y, n_units), np.eye(n_units, dtype=bool)
+        return _each(_unit_names(Y, n_units), usable)
     else:
         labels = _labels(Y, [by] if isinstance(by, str) else list(by))
         shown = [str(name) for name in dict.fromkeys(labels) if name not in NOWHERE]
@@ -67,11 +67,7 @@ def gather(Y: Any, by: str | Sequence[str] | Mapping[str, Any] | None, n_units: 
             raise AlignmentError(f"an area is named {REST!r}, the name of the query of units in no area; rename it")
         names, members = [*names, REST], np.vstack([members, alone])
     members = members & usable
-    if not members.any():
-        raise DegenerateDataError("no unit is left to fit: every unit is masked, constant, or in no area")
-    if isinstance(by, str) and by == "unit":
-        order = np.flatnonzero(members.any(axis=0))
-        return Areas(tuple(names), members, tuple((int(i),) for i in order), order, (1,) * len(order))
+    _some(members)
     codes = members.T
     kinds, which = np.unique(codes, axis=0, return_inverse=True)
     which = which.ravel()
@@ -80,7 +76,20 @@ def gather(Y: Any, by: str | Sequence[str] | Mapping[str, Any] | None, n_units: 
     order = np.concatenate([np.flatnonzero(which == number) for number in used])
     sizes = tuple(int((which == number).sum()) for number in used)
     patterns = tuple(tuple(int(area) for area in np.flatnonzero(kinds[number])) for number in used)
-    return Areas(tuple(names), members, patterns, order, sizes)
+    return Areas(tuple(names), tuple(np.flatnonzero(row) for row in members), patterns, order, sizes)
+
+
+def _each(names: list[str], usable: np.ndarray) -> Areas:
+    """Each unit an area of its own, without a table of units by units."""
+    _some(usable)
+    order = np.flatnonzero(usable)
+    units = tuple(np.array([number] if usable[number] else [], dtype=int) for number in range(len(names)))
+    return Areas(tuple(names), units, tuple((int(number),) for number in order), order, (1,) * len(order))
+
+
+def _some(members: np.ndarray) -> None:
+    if not members.any():
+        raise DegenerateDataError("no unit is left to fit: every unit is masked, constant, or in no area")
 
 
 def _masks(by: Mapping[str, Any], n_units: int) -> np.ndarray:

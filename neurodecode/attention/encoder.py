@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -18,16 +18,19 @@ from torch import Tensor, nn
 
 from ..compute.batching import batches
 from ..compute.device import resolve
+from ..compute.pieces import Piece, in_pieces
 from ..compute.random import check_random_state, torch_generator
 from ..compute.scores import pearson
 from ..compute.training import Training, fit_loop
 from ..exceptions import AlignmentError, DegenerateDataError, NeurodecodeWarning
 from ..linear import _inputs
 from ..representation import Labels, check_finite, check_same_samples, check_same_units, labelled, plain
-from .areas import gather
-from .modules import Readout
+from .ablation import NOBODY, token_importance
+from .areas import Areas, gather
+from .capacity import Fit, Plan, plan
+from .modules import Reader, Readout
 from .positions import line_name, sine_code
-from .tokens import ROWS_READ, Tokens
+from .tokens import ROWS_READ, UNITS_SCALED, Tokens, warn_features
 
 LEAST_HELD_BACK = 3
 
@@ -35,7 +38,7 @@ LEAST_HELD_BACK = 3
 class TokenModel(nn.Module):
     """A reader of tokens and the readout of units; where a sample holds several pictures, what is read is averaged."""
 
-    def __init__(self, reader: nn.Module, readout: Readout) -> None:
+    def __init__(self, reader: Reader, readout: Readout) -> None:
         super().__init__()
         self.reader, self.readout = reader, readout
 
@@ -46,6 +49,11 @@ class TokenModel(nn.Module):
         if groups > 1:
             read = read.unflatten(0, (b, groups)).mean(1)
         return self.readout(read)
+
+    def room(self, groups: int, n_tokens: int, n_features: int, *, blocked: bool) -> int:
+        """Numbers that a step keeps of one sample, at most."""
+        picture = self.reader.room(n_tokens, n_features, blocked=blocked) + 2 * n_tokens * n_features
+        return groups * picture + self.readout.room()
 
 
 class _TokenEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
@@ -61,7 +69,7 @@ class _TokenEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
     training: Any
     random_state: Any
 
-    def _reader(self, n_areas: int, tokens: Tokens, settings: Training) -> tuple[nn.Module, int]:
+    def _reader(self, n_areas: int, tokens: Tokens, settings: Training) -> tuple[Reader, int]:
         raise TypeError(f"{type(self).__name__} does not say what reads the tokens")
 
     # fitting
@@ -90,10 +98,11 @@ class _TokenEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
         tokens = Tokens(X, self.within)
         targets = _inputs.targets(Y, type(self).__name__)
         check_consistent_length(np.empty(tokens.n), targets)
-        y, measured, usable = self._targets(targets, Y, seen)
         rng = check_random_state(self.random_state)
         train, held = _hold_back(X, tokens.n, settings, rng)
+        room = self._plan(tokens, targets, Y, len(held), settings, device)
         self.__dict__.pop("held_back_r_", None)  # a fit that is interrupted leaves nothing that predicts
+        y, measured, usable = self._targets(targets, Y, seen)
         flat = self._flat(y, measured, usable, train)
         usable = usable & np.isfinite(self.mean_)
         varies = usable & ~flat
@@ -105,19 +114,16 @@ class _TokenEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
         self.dtype_ = np.dtype(np.float32 if y.dtype == np.float32 else np.float64)
         self.usable_ = usable
         tokens.learn_scale(train, rng)
-        tokens.use_scale(tokens.mean, tokens.scale)
+        warn_features(tokens, stacklevel=3)
+        tokens.use_scale(tokens.mean, tokens.scale, hold=room.hold)
         self.token_mean_, self.token_scale_ = tokens.mean, tokens.scale
         self.places_, self.n_features_in_ = tokens.places, tokens.n_features
         self.line_ = line_name(tokens.labels)
-        order = self.areas_of_.order
-        goal = torch.from_numpy(((y - self.mean_) / self.scale_)[:, order].astype(np.float32))
-        weight = None if measured is None else torch.from_numpy(measured[:, order].astype(np.float32))
-        if weight is not None:
-            goal = torch.where(weight > 0, goal, 0.0)
+        goal, weight = self._goal(y, measured)
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             torch.manual_seed(int(rng.integers(2**63 - 1)))
-            reader, width = self._reader(len(self.areas_), tokens, settings)
-            self.module_ = TokenModel(reader, Readout(self.areas_of_.patterns, self.areas_of_.sizes, width))
+            self.module_ = self._module(self.areas_of_, tokens, settings)
+            self._take_over(tokens)
             with self._on(device) as module:
                 self.history_ = fit_loop(
                     module,
@@ -127,12 +133,14 @@ class _TokenEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
                     settings=settings,
                     max_epochs=self.max_epochs,
                     generator=torch_generator(rng),
-                    validate=(lambda: self._validate(tokens, held, goal, weight)) if len(held) else None,
+                    validate=(lambda: self._validate(tokens, held, goal, weight, room.read)) if len(held) else None,
+                    cut=lambda batch, most: _cut(batch, most, weight, tokens.groups),
+                    rows_at_once=room.rows,
                     key=self._key(tokens, goal, weight, train) if settings.checkpoint is not None else "",
-                    text=f"fitting {len(order):,} units",
+                    text=f"fitting {len(self.areas_of_.order):,} units",
                 )
-        self.best_epoch_, self.n_held_back_ = self.history_.best_epoch, len(held)
-        self.held_back_r_ = self._held_back_r(tokens, held, y, measured)
+                self.held_back_r_ = self._held_back_r(tokens, held, y, measured, room.read)
+        self.best_epoch_, self.held_back_, self.n_held_back_ = self.history_.best_epoch, held, len(held)
         if self.areas_of_.empty:
             warnings.warn(
                 f"{len(self.areas_of_.empty)} areas have no unit to fit ({', '.join(self.areas_of_.empty[:5])}): "
@@ -142,11 +150,41 @@ class _TokenEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
             )
         return self
 
-    def _held_back_r(self, tokens: Tokens, held: np.ndarray, y: np.ndarray, measured: np.ndarray | None) -> np.ndarray:
+    def _plan(self, tokens: Tokens, y: Any, Y: Any, held: int, settings: Training, device: torch.device) -> Plan:
+        """What fits into memory, asked of a module that has sizes and no numbers."""
+        units = y.shape[1] if y.ndim == 2 else 1
+        areas = gather(Y, self.by, units, usable=~_inputs.masked(Y, units))
+        with torch.device("meta"):
+            module = self._module(areas, tokens, settings)
+        small = y.dtype.kind == "f" and y.dtype.itemsize <= 4
+        fit = Fit(
+            n=tokens.n,
+            held_back=held,
+            tokens=tokens.n_tokens,
+            features=tokens.n_features,
+            units=units,
+            parameters=sum(weight.numel() for weight in module.parameters()),
+            kept=module.room(tokens.groups, tokens.size, tokens.n_features, blocked=tokens.attended is not None),
+            batch=min(settings.batch_size, tokens.n),
+            itemsize=4 if small else 8,
+            in_memory=tokens.in_memory,
+        )
+        return plan(fit, settings.max_memory, device)
+
+    def _module(self, areas: Areas, tokens: Tokens, settings: Training) -> TokenModel:
+        reader, width = self._reader(len(areas.names), tokens, settings)
+        return TokenModel(reader, Readout(areas.patterns, areas.sizes, width))
+
+    def _take_over(self, tokens: Tokens) -> None:
+        """Put weights that come from elsewhere into the module, where there are any."""
+
+    def _held_back_r(
+        self, tokens: Tokens, held: np.ndarray, y: np.ndarray, measured: np.ndarray | None, most: int
+    ) -> np.ndarray:
         """Correlation of every unit on the samples that chose the epoch; NaN where there are none."""
         if not len(held):
             return np.full(y.shape[1], np.nan)
-        found = self._units(self._forward(tokens, held)).astype(float)
+        found = self._units(self._forward(tokens, held, most=most)).astype(float)
         return _correlation(y[held].astype(float), found, None if measured is None else measured[held])
 
     def _settings(self) -> Training:
@@ -175,20 +213,35 @@ class _TokenEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
     def _flat(self, y: np.ndarray, measured: np.ndarray | None, usable: np.ndarray, train: np.ndarray) -> np.ndarray:
         """Boolean (units,): constant over the training samples; mean and scale of the others are learnt here."""
-        part = y[train].astype(np.float64)
-        if measured is None:
-            self.mean_, spread = part.mean(0), part.std(0)
-            flat = part.max(0) == part.min(0)
-        else:
-            count = measured[train].sum(0)
-            self.mean_ = part.sum(0) / np.maximum(count, 1)
-            spread = np.sqrt((measured[train] * (part - self.mean_) ** 2).sum(0) / np.maximum(count, 1))
-            flat = (count < 2) | (spread <= 1e-12 * np.abs(self.mean_))
-            self.mean_ = np.where(count == 0, np.nan, self.mean_)
+        self.mean_, spread = np.empty(y.shape[1]), np.empty(y.shape[1])
+        flat = np.empty(y.shape[1], dtype=bool)
+        for some in batches(y.shape[1], UNITS_SCALED):
+            part = y[train, some].astype(np.float64)
+            if measured is None:
+                self.mean_[some], spread[some] = part.mean(0), part.std(0)
+                flat[some] = part.max(0) == part.min(0)
+                continue
+            there = measured[train, some]
+            count = there.sum(0)
+            mean = part.sum(0) / np.maximum(count, 1)
+            spread[some] = np.sqrt((there * (part - mean) ** 2).sum(0) / np.maximum(count, 1))
+            flat[some] = (count < 2) | (spread[some] <= 1e-12 * np.abs(mean))
+            self.mean_[some] = np.where(count == 0, np.nan, mean)
         flat |= spread == 0
         self.scale_ = np.where(flat, 1.0, spread)
         self.degenerate_ = np.flatnonzero(flat & usable & np.isfinite(self.mean_))
         return flat
+
+    def _goal(self, y: np.ndarray, measured: np.ndarray | None) -> tuple[Tensor, Tensor | None]:
+        """Standardised targets (samples, units in the order of areas), and 1 where they were measured, else 0."""
+        order = self.areas_of_.order
+        goal = torch.empty(len(y), len(order))
+        for some in batches(len(y), ROWS_READ):
+            goal[some] = torch.from_numpy(((y[some] - self.mean_) / self.scale_)[:, order].astype(np.float32))
+        if measured is None:
+            return goal, None
+        weight = torch.from_numpy(measured[:, order].astype(np.float32))
+        return torch.where(weight > 0, goal, 0.0), weight
 
     def _loss(
         self, module: nn.Module, tokens: Tokens, batch: Any, goal: Tensor, weight: Tensor | None, device: torch.device
@@ -201,18 +254,20 @@ class _TokenEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
         counts = weight[rows].to(device)
         return (error * counts).sum() / counts.sum().clamp_min(1.0)
 
-    def _validate(self, tokens: Tokens, held: np.ndarray, goal: Tensor, weight: Tensor | None) -> float:
-        found = self._forward(tokens, held)
+    def _validate(self, tokens: Tokens, held: np.ndarray, goal: Tensor, weight: Tensor | None, most: int) -> float:
+        found = self._forward(tokens, held, most=most)
         truth = goal[torch.from_numpy(held)].numpy()
         present = None if weight is None else weight[torch.from_numpy(held)].numpy() > 0
         return float(np.nan_to_num(_correlation(truth, found, present)).mean())
 
     def _key(self, tokens: Tokens, goal: Tensor, weight: Tensor | None, train: np.ndarray) -> str:
         """What a checkpoint belongs to: settings, areas, targets, places, the scale of the tokens and a few of them."""
-        said = {**self.get_params(deep=False), "training": replace(self._settings(), device=None, checkpoint=None)}
-        said["by"] = self.areas_
+        training = replace(self._settings(), device=None, checkpoint=None, max_memory=None)
+        said = {**self.get_params(deep=False), "training": training, "by": self.areas_}
         rows = np.unique(np.linspace(0, tokens.n - 1, 8).astype(int))
-        parts = [tokens.raw(rows).numpy(), goal.numpy(), train, self.areas_of_.members, tokens.places, tokens.order]
+        units = self.areas_of_.units
+        parts = [tokens.raw(rows).numpy(), goal.numpy(), train, tokens.places, tokens.order]
+        parts += [np.concatenate(units), np.array([len(one) for one in units])]
         parts += [tokens.mean.numpy(), tokens.scale.numpy()]
         parts += [] if weight is None else [weight.numpy()]
         parts += [] if tokens.attended is None else [tokens.attended]
@@ -275,20 +330,26 @@ class _TokenEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
         tokens.mean, tokens.scale = self.token_mean_, self.token_scale_
         return tokens
 
-    def _forward(self, tokens: Tokens, rows: np.ndarray, also: Tensor | None = None) -> np.ndarray:
-        """Predictions on the scale of the fit, (rows, units in the order of areas); ``also`` blocks more tokens."""
+    def _forward(
+        self, tokens: Tokens, rows: np.ndarray, also: Tensor | None = None, most: int = ROWS_READ
+    ) -> np.ndarray:
+        """Predictions on the scale of the fit, (rows, units in the order of areas), ``most`` rows at a time.
+
+        ``also`` blocks more tokens: boolean (rows, groups, areas, P).
+        """
         self.module_.eval()
-        found = []
         device = next(self.module_.parameters()).device
+        place = self._place(tokens, device)
+
+        def run(some: slice) -> Tensor:
+            blocked = tokens.blocked(rows[some])
+            if also is not None:
+                more = also[some].flatten(0, 1)
+                blocked = more if blocked is None else blocked | more
+            return self.module_(tokens.read(rows[some]).to(device), blocked=_moved(blocked, device), **place).cpu()
+
         with torch.no_grad():
-            for some in batches(len(rows), ROWS_READ):
-                blocked = tokens.blocked(rows[some])
-                if also is not None:
-                    more = also[some].flatten(0, 1)
-                    blocked = more if blocked is None else blocked | more
-                values = tokens.read(rows[some]).to(device)
-                found.append(self.module_(values, blocked=_moved(blocked, device), **self._place(tokens, device)).cpu())
-        return torch.cat(found).numpy()
+            return torch.cat(in_pieces(run, len(rows), most, device)).numpy()
 
     def _units(self, found: np.ndarray) -> np.ndarray:
         """Predictions of every unit in its own units: constants for constant ones, NaN where nothing was fitted."""
@@ -327,17 +388,25 @@ class _TokenEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
         DataArray (sample, query, token): ``query`` the area names, coordinates of the samples and tokens of ``X``. NaN
         for an area without units, with the reason in attrs.
         """
+        return self._looked(X, self._weights, ("sample", "query", "token"))
+
+    def _all_weights(self, tokens: Tokens, each: Callable[[Tokens, np.ndarray], Tensor] | None = None) -> Tensor:
+        """Weights of all samples, (samples, groups, ..., P); ``each`` gives those of some rows."""
+        of_rows, rows = each or self._weights, np.arange(tokens.n)
+        device = resolve(self._settings().device)
+        with self._on(device), torch.no_grad():
+            return torch.cat(in_pieces(lambda some: of_rows(tokens, rows[some]).cpu(), tokens.n, ROWS_READ, device))
+
+    def _looked(self, X: Any, each: Callable[[Tokens, np.ndarray], Tensor], dims: tuple[str, ...]) -> xr.DataArray:
+        """Weights of all samples as a labelled array over the tokens of ``X``."""
         tokens = self._tokens(X)
-        found = np.empty((tokens.n, len(self.areas_), tokens.n_tokens), dtype=np.float32)
-        with self._on(resolve(self._settings().device)), torch.no_grad():
-            for some in batches(tokens.n, ROWS_READ):
-                rows = np.arange(tokens.n)[some]
-                weights = self._weights(tokens, rows).cpu().numpy()
-                part = np.empty((len(rows), len(self.areas_), tokens.n_tokens), dtype=np.float32)
-                for group, at in enumerate(tokens.order):
-                    part[:, :, at] = weights[:, group]
-                found[some] = part
-        return self._labelled_weights(found, X, ("sample", "query", "token"))
+        weights = self._all_weights(tokens, each).numpy()
+        if tokens.groups == 1:
+            return self._labelled_weights(weights[:, 0], X, dims)
+        found = np.empty((tokens.n, *weights.shape[2:-1], tokens.n_tokens), dtype=np.float32)
+        for group, at in enumerate(tokens.order):
+            found[..., at] = weights[:, group]
+        return self._labelled_weights(found, X, dims)
 
     def _labelled_weights(self, found: np.ndarray, X: Any, dims: tuple[str, ...]) -> xr.DataArray:
         empty = [self.areas_.index(name) for name in self.areas_of_.empty]
@@ -351,7 +420,7 @@ class _TokenEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
                 if entry.dims in (("sample",), ("token",), ("sample", "token")) and name not in dims
             }
         if empty:
-            attrs["reason"] = dict.fromkeys(self.areas_of_.empty, "no unit of this area could be fitted")
+            attrs["reason"] = dict.fromkeys(self.areas_of_.empty, NOBODY)
         return xr.DataArray(found, dims=dims, coords=coords, attrs=attrs)
 
     def token_importance(self, X: Any, Y: Any, *, share: float = 0.1, random_state: Any = 0) -> xr.Dataset:
@@ -375,9 +444,7 @@ class _TokenEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
         Jain & Wallace (2019), Attention is not explanation, NAACL; DeYoung et al. (2020), ERASER, ACL, section 4
         (comprehensiveness).
         """
-        from .ablation import token_importance
-
-        return token_importance(self, X, Y, share=share, random_state=random_state)
+        return token_importance([(self, X, None)], Y, share=share, random_state=random_state)
 
 
 def _moved(value: Tensor | None, device: torch.device) -> Tensor | None:
@@ -419,6 +486,20 @@ def _correlation(truth: np.ndarray, found: np.ndarray, present: np.ndarray | Non
         if rows.sum() > 1:
             each[units] = pearson(truth[np.ix_(rows, units)], found[np.ix_(rows, units)])
     return each
+
+
+def _cut(batch: Any, most: int, weight: Tensor | None, groups: int) -> list[Piece]:
+    """A batch in pieces of at most ``most`` samples; a piece's share is that of its measured targets."""
+    rows, values, blocked = batch
+    pieces = []
+    for some in batches(len(rows), most):
+        part = rows[some]
+        share = len(part) / len(rows)
+        if weight is not None:
+            share = float(weight[part].sum().clamp_min(1.0) / weight[rows].sum().clamp_min(1.0))
+        kept = None if blocked is None else blocked[some.start * groups : some.stop * groups]
+        pieces.append(Piece((part, values[some], kept), share, some, len(rows)))
+    return pieces
 
 
 def _shuffled(

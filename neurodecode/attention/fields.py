@@ -17,11 +17,15 @@ from torch import Tensor
 from ..compute.batching import batches
 from ..compute.device import resolve
 from ..compute.progress import progress
+from ..compute.random import check_random_state
 from ..compute.scores import r2
-from ..exceptions import AlignmentError, DegenerateDataError, NeurodecodeWarning
+from ..exceptions import AlignmentError, CapacityError, DegenerateDataError, NeurodecodeWarning
 from ..linear import Ridge, _inputs
+from ..linear._capacity import allowed, said
+from ..linear.ridge import _warn_edges as warn_edges
 from ..representation import Labels, check_finite, check_same_samples, check_same_units, labelled
-from .tokens import Tokens
+from .capacity import SLACK
+from .tokens import Tokens, warn_features
 
 ROWS_POOLED = 256
 
@@ -46,6 +50,8 @@ class GaussianFieldEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
     degrees : degrees of visual angle a token; ``x_``, ``y_`` and ``size_`` are then in degrees from the middle of the
         map, right and up positive. None: in tokens.
     device : torch device; None: the CPU.
+    max_memory : bytes that ``fit`` may take beyond the arrays it is given, a number or text such as ``"4 GiB"``; None:
+        the memory of the machine.
 
     Attributes
     ----------
@@ -58,7 +64,13 @@ class GaussianFieldEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
     Raises
     ------
     AlignmentError : other samples in X and Y, tokens without two axes, other places in ``predict``.
-    DegenerateDataError : values that are not finite, too few samples.
+    DegenerateDataError : values that are not finite, too few samples. CapacityError : the predicted peak is above
+    ``max_memory``.
+
+    Warns
+    -----
+    NeurodecodeWarning : constant or repeated features; penalties at an edge of the grid for over 5 % of the units
+        that vary.
 
     References
     ----------
@@ -69,7 +81,7 @@ class GaussianFieldEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
     >>> import numpy as np
     >>> rng = np.random.default_rng(0)
     >>> X = rng.normal(size=(80, 16, 3))
-    >>> Y = X[:, [5, 10]].sum(2)
+    >>> Y = X[:, [5, 10]].sum(2) + rng.normal(size=(80, 2))
     >>> model = GaussianFieldEncoder(sizes=[0.3, 2.0], nonlinearity=None).fit(X, Y)
     >>> model.centre_.tolist()
     [[1.0, 1.0], [2.0, 2.0]]
@@ -79,12 +91,13 @@ class GaussianFieldEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
         self,
         centres: Any = None,
         sizes: Sequence[float] = (0.5, 1.0, 2.0, 4.0),
-        alphas: Sequence[float] = (0.1, 1.0, 10.0, 100.0, 1000.0),
+        alphas: Sequence[float] = (0.1, 1.0, 10.0, 100.0, 1e3, 1e4, 1e5),
         *,
         cv: Any = 5,
         nonlinearity: str | Callable[[Tensor], Tensor] | None = "log",
         degrees: float | None = None,
         device: Any = None,
+        max_memory: float | str | None = None,
     ) -> None:
         self.centres = centres
         self.sizes = sizes
@@ -93,6 +106,7 @@ class GaussianFieldEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
         self.nonlinearity = nonlinearity
         self.degrees = degrees
         self.device = device
+        self.max_memory = max_memory
 
     def fit(self, X: Any, Y: Any) -> GaussianFieldEncoder:
         """Choose the pool of every unit and fit its weights.
@@ -108,6 +122,9 @@ class GaussianFieldEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
         tokens = Tokens(X)
         targets = _inputs.targets(Y, type(self).__name__)
         check_consistent_length(np.empty(tokens.n), targets)
+        room = self._room(tokens, targets)
+        tokens.learn_scale(np.arange(tokens.n), check_random_state(0))
+        warn_features(tokens, stacklevel=3)
         y = np.asarray(targets)
         self.dtype_ = _inputs.working_dtype(y)
         y = (y[:, None] if y.ndim == 1 else y).astype(np.float64)
@@ -122,7 +139,7 @@ class GaussianFieldEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
         flat = _inputs.constant(y) | (spread == 0)
         self.degenerate_ = np.flatnonzero(flat & ~self.masked_)
         goal = ((y - mean) / np.where(flat, 1.0, spread)).astype(np.float32)
-        ridge = Ridge(self.alphas, cv=self._folds(X, Y, tokens.n), device=self.device)
+        ridge = Ridge(self.alphas, cv=self._folds(X, Y, tokens.n), device=self.device, max_memory=room)
         best = np.full(y.shape[1], -np.inf)
         self.pool_ = np.zeros(y.shape[1], dtype=int)
         self.alpha_ = np.zeros(y.shape[1])
@@ -143,6 +160,7 @@ class GaussianFieldEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
         self.best_score_ = np.where(nowhere, np.nan, best)
         self.centre_, self.size_ = centres[self.pool_], sizes[self.pool_]
         self.candidates_, self.places_ = (centres, sizes), tokens.places
+        self._warn_edges(np.flatnonzero(~nowhere))
         self._say_where()
         for fitted in (self.centre_, self.size_, self.x_, self.y_, self.alpha_):
             fitted[nowhere] = np.nan
@@ -180,6 +198,33 @@ class GaussianFieldEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
             each = [r2(goal[test], ridge.fit(z[train], goal[train]).predict(z[test])) for train, test in ridge.cv]
             ridge.fit(z, goal)
         return np.mean(each, axis=0)
+
+    def _room(self, tokens: Tokens, targets: Any) -> float:
+        """Bytes that ridge may take, after targets, weights and what is read of the tokens."""
+        limit = allowed(self.max_memory)
+        units = targets.shape[1] if targets.ndim == 2 else 1
+        own = {
+            "targets": 16 * tokens.n * units,
+            "weights": 24 * tokens.n_features * units,
+            "tokens being read": 3 * 8 * min(ROWS_POOLED, tokens.n) * tokens.n_tokens * tokens.n_features,
+            "what a pool reads": 3 * 8 * tokens.n * tokens.n_features,
+        }
+        total = SLACK + sum(own.values())
+        if total < limit:
+            return limit - total
+        parts = ", ".join(f"{name} {said(size)}" for name, size in own.items())
+        raise CapacityError(
+            f"Gaussian fields of {tokens.n:,} samples x {tokens.n_tokens:,} tokens x {tokens.n_features:,} features "
+            f"and {units:,} units need {said(total)} beyond their inputs ({parts}), and more for ridge; "
+            f"{'this machine has' if self.max_memory is None else 'max_memory is'} {said(limit)}. Raise max_memory, "
+            "fit fewer units at a time, or give fewer features."
+        )
+
+    def _warn_edges(self, varies: np.ndarray) -> None:
+        """Say where the grid of penalties ends too early for what was chosen."""
+        alphas = np.sort(np.unique(np.asarray(self.alphas, dtype=float)))[::-1]
+        if len(alphas) > 1:
+            warn_edges(np.searchsorted(-alphas, -self.alpha_[varies]), alphas, stacklevel=4)
 
     def _candidates(self, tokens: Tokens) -> tuple[np.ndarray, np.ndarray]:
         if tokens.places.shape[1] != 2:

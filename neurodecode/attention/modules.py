@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..compute.pieces import Dropout
+
 START = 0.1  # queries and readouts begin small: attention nearly even, predictions nearly the mean
 
 
@@ -48,8 +50,21 @@ class Readout(nn.Module):
             found.append(F.linear(vector, weight, bias))
         return torch.cat(found, dim=1)
 
+    def room(self) -> int:
+        """Numbers that a step keeps of one sample, at most."""
+        units, width = self.weight.shape
+        return 6 * units + (3 * units * width if self.each else 0)
 
-class Router(nn.Module):
+
+class Reader(nn.Module):
+    """What reads tokens (b, P, D) and gives a vector an area (b, areas, width)."""
+
+    def room(self, n_tokens: int, n_features: int, *, blocked: bool = False) -> int:
+        """Numbers that a step keeps of one picture, at most."""
+        raise TypeError(f"{type(self).__name__} does not say what a step keeps")
+
+
+class Router(Reader):
     """Cross-attention of learned queries over tokens, then a small network on what each query read.
 
     With tokens x_p, codes of place c_p and heads h, for the query q of an area:
@@ -76,7 +91,7 @@ class Router(nn.Module):
         learned_places: int,
     ) -> None:
         super().__init__()
-        self.width, self.n_heads, self.raw = width, n_heads, values == "raw"
+        self.width, self.n_heads, self.raw, self.n_hidden = width, n_heads, values == "raw", hidden
         self.query = nn.Parameter(START * torch.randn(n_queries, width))
         self.key = nn.Parameter(torch.empty(width, n_features))
         self.value = None if self.raw else nn.Parameter(torch.empty(width, n_features))
@@ -86,10 +101,10 @@ class Router(nn.Module):
                 nn.init.xavier_uniform_(weight)
         self.places = nn.Parameter(0.02 * torch.randn(learned_places, n_features)) if learned_places else None
         self.hidden = nn.Sequential(
-            nn.LayerNorm(width), nn.Linear(width, hidden), nn.ReLU(), nn.Dropout(dropout), nn.Linear(hidden, width)
+            nn.LayerNorm(width), nn.Linear(width, hidden), nn.ReLU(), Dropout(dropout), nn.Linear(hidden, width)
         )
         self.norm = None if self.raw else nn.LayerNorm(width)
-        self.drop = nn.Dropout(dropout)
+        self.drop = Dropout(dropout)
 
     @property
     def absorbed(self) -> bool:
@@ -149,8 +164,18 @@ class Router(nn.Module):
         found = found + self.drop(self.hidden(found))
         return found if self.norm is None else self.norm(found)
 
+    def room(self, n_tokens: int, n_features: int, *, blocked: bool = False) -> int:
+        queries = len(self.query)
+        weights = (9 if blocked else 8) * queries * self.n_heads * n_tokens
+        if self.value is not None and not self.absorbed:
+            read = 8 * n_tokens * self.width
+        else:
+            read = 3 * queries * n_features * (1 if self.value is None else self.n_heads)
+            read += 0 if self.absorbed else 4 * n_tokens * self.width
+        return weights + read + queries * (12 * self.width + 4 * self.n_hidden)
 
-class StaticMap(nn.Module):
+
+class StaticMap(Reader):
     """One map of weights over places for each area, the same for every picture: softmax over P, then a mean of tokens.
 
     t = sum_p softmax(m)_p x_p
@@ -171,8 +196,11 @@ class StaticMap(nn.Module):
         """(b, P, D) -> (b, areas, D)."""
         return self.weights(len(tokens), blocked, rows) @ tokens
 
+    def room(self, n_tokens: int, n_features: int, *, blocked: bool = False) -> int:
+        return len(self.map) * (3 * n_features + (4 * n_tokens if blocked else 0))
 
-class Factors(nn.Module):
+
+class Factors(Reader):
     """Products of a map over places and a direction of features, shared by all units of an area.
 
     t_k = sum_pd s_kp f_kd x_pd for k = 1..rank: a unit's weights over places and features are a matrix of that rank.
@@ -191,3 +219,7 @@ class Factors(nn.Module):
             return torch.einsum("bpar,arp->bar", along, where)
         kept = tokens[:, None] * ~blocked[..., None]
         return torch.einsum("bapd,ard,arp->bar", kept.expand(-1, len(where), -1, -1), self.what, where)
+
+    def room(self, n_tokens: int, n_features: int, *, blocked: bool = False) -> int:
+        areas, rank, _ = self.where.shape
+        return areas * n_tokens * (4 * rank + (2 * n_features if blocked else 0))

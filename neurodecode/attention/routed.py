@@ -10,16 +10,14 @@ import numpy as np
 import torch
 import xarray as xr
 from sklearn.utils.validation import check_is_fitted
-from torch import Tensor, nn
+from torch import Tensor
 
-from ..compute.batching import batches
-from ..compute.device import resolve
 from ..compute.training import Training
 from ..exceptions import AlignmentError
 from ..representation import check_same_units
 from .encoder import _TokenEncoder
-from .modules import Router
-from .tokens import ROWS_READ, Tokens
+from .modules import Reader, Router
+from .tokens import Tokens
 
 POSITIONS = ("learned", "sine", None)
 VALUES = ("projected", "raw")
@@ -139,7 +137,7 @@ class RoutedEncoder(_TokenEncoder):
             raise ValueError(f"routing={self.routing!r}; expected attention.Routing(...), or None")
         return self.routing
 
-    def _reader(self, n_areas: int, tokens: Tokens, settings: Training) -> tuple[nn.Module, int]:
+    def _reader(self, n_areas: int, tokens: Tokens, settings: Training) -> tuple[Reader, int]:
         if self.n_heads < 1 or self.width < 1 or self.width % self.n_heads:
             raise ValueError(
                 f"width={self.width} and n_heads={self.n_heads}: the width must be a multiple of the heads"
@@ -149,7 +147,7 @@ class RoutedEncoder(_TokenEncoder):
             raise ValueError(
                 f"values='raw' splits {tokens.n_features} features over {self.n_heads} heads; choose a divisor"
             )
-        router = Router(
+        return Router(
             n_areas,
             tokens.n_features,
             self.width,
@@ -158,13 +156,13 @@ class RoutedEncoder(_TokenEncoder):
             dropout=settings.dropout,
             values=routing.values,
             learned_places=tokens.size if routing.positions == "learned" else 0,
-        )
-        if routing.trunk is not None:
-            self._take_trunk(routing.trunk, router, tokens)
-        return router, self.width
+        ), self.width
 
-    def _take_trunk(self, trunk: RoutedEncoder, router: Router, tokens: Tokens) -> None:
-        """Everything but the queries from another fit, frozen."""
+    def _take_over(self, tokens: Tokens) -> None:
+        """Everything but the queries from the trunk, frozen."""
+        trunk, router = self._routing().trunk, self.router_
+        if trunk is None:
+            return
         check_is_fitted(trunk, "held_back_r_")
         if tokens.n_features != trunk.n_features_in_:
             raise AlignmentError(f"trunk= reads {trunk.n_features_in_} features a token, X has {tokens.n_features}.")
@@ -254,13 +252,4 @@ class RoutedEncoder(_TokenEncoder):
         """
         if not per_head:
             return super().attention(X)
-        tokens = self._tokens(X)
-        found = np.empty((tokens.n, self.n_heads, len(self.areas_), tokens.n_tokens), dtype=np.float32)
-        with self._on(resolve(self._settings().device)), torch.no_grad():
-            for some in batches(tokens.n, ROWS_READ):
-                heads = self._heads(tokens, np.arange(tokens.n)[some]).cpu().numpy()
-                part = np.empty((len(heads), *found.shape[1:]), dtype=np.float32)
-                for group, at in enumerate(tokens.order):
-                    part[..., at] = heads[:, group]
-                found[some] = part
-        return self._labelled_weights(found, X, ("sample", "head", "query", "token"))
+        return self._looked(X, self._heads, ("sample", "head", "query", "token"))

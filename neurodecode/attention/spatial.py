@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import torch
 import xarray as xr
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..compute.training import Training
 from .encoder import _TokenEncoder
-from .modules import Factors, StaticMap
+from .modules import Factors, Reader, StaticMap
 from .positions import GRID
 from .tokens import Tokens
 
@@ -84,7 +84,7 @@ class SpatialFeatureEncoder(_StaticEncoder):
     4
     """
 
-    def _reader(self, n_areas: int, tokens: Tokens, settings: Training) -> tuple[nn.Module, int]:
+    def _reader(self, n_areas: int, tokens: Tokens, settings: Training) -> tuple[Reader, int]:
         return StaticMap(n_areas, tokens.size), tokens.n_features
 
     @property
@@ -164,7 +164,7 @@ class FactorizedEncoder(_StaticEncoder):
         )
         self.rank = rank
 
-    def _reader(self, n_areas: int, tokens: Tokens, settings: Training) -> tuple[nn.Module, int]:
+    def _reader(self, n_areas: int, tokens: Tokens, settings: Training) -> tuple[Reader, int]:
         if self.rank < 1:
             raise ValueError(f"rank={self.rank}; expected at least 1")
         return Factors(n_areas, tokens.size, tokens.n_features, self.rank), self.rank

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,15 @@ import xarray as xr
 from torch import Tensor
 
 from ..compute.batching import batches
-from ..exceptions import AlignmentError, DegenerateDataError
+from ..exceptions import AlignmentError, DegenerateDataError, NeurodecodeWarning
+from ..linear import _inputs
 from .positions import token_places
 
 ROWS_READ = 64  # samples that go through a module at once, when it is not fitted
 HELD = 1 << 30  # bytes of tokens that are kept in memory on one scale
+UNITS_SCALED = 1024  # whose mean and standard deviation are taken at a time
+SCALED = 1 << 22  # numbers of tokens whose mean and standard deviation are taken at a time, at most 64 samples
+ROWS_COMPARED = 256  # tokens by which features that may be equal are found
 SCALED_BY = 512  # samples that the scale is estimated from, where tokens are read from a disk
 
 
@@ -68,6 +73,7 @@ class Tokens:
         self.mean = torch.zeros(self.n_features)
         self.scale = torch.ones(self.n_features)
         self.held: Tensor | None = None
+        self.still = self.again = np.empty(0, dtype=int)
 
     @property
     def in_memory(self) -> bool:
@@ -146,12 +152,15 @@ class Tokens:
         return torch.from_numpy(~kept).flatten(0, 1)[:, None]
 
     def learn_scale(self, rows: np.ndarray, generator: np.random.Generator) -> None:
-        """Mean and standard deviation of each feature over the tokens of training samples."""
+        """Mean and standard deviation of each feature over the tokens of training samples.
+
+        ``still`` and ``again`` then hold the features that never vary, and those that repeat an earlier one.
+        """
         if not self.in_memory and len(rows) > SCALED_BY:
             rows = np.sort(generator.choice(rows, SCALED_BY, replace=False))
         count, total, square = 0, torch.zeros(self.n_features).double(), torch.zeros(self.n_features).double()
-        shift = None
-        for some in batches(len(rows), 64):
+        shift, twins = None, {}
+        for some in batches(len(rows), scaled_at_once(self.n_tokens * self.n_features)):
             raw = self.raw(rows[some]).double()
             blocked = self.blocked(rows[some])
             if blocked is not None:
@@ -159,6 +168,8 @@ class Tokens:
             flat = raw.reshape(-1, self.n_features)
             if shift is None:
                 shift = flat.mean(0)
+                twins = _twins(flat)
+            twins = {later: first for later, first in twins.items() if torch.equal(flat[:, later], flat[:, first])}
             count += len(flat)
             total += (flat - shift).sum(0)
             square += (flat - shift).square().sum(0)
@@ -168,17 +179,50 @@ class Tokens:
         spread = (square / count - mean.square()).clamp_min(0).sqrt()
         least = 1e-6 if self.dtype == np.float32 else 1e-12
         flat_line = spread <= least * (mean + shift).abs().clamp_min(1e-30)
+        self.still = np.flatnonzero(flat_line.numpy())
+        self.again = np.array(sorted(set(twins) - set(self.still.tolist())), dtype=int)
         kind = torch.float32 if self.dtype == np.float32 else torch.float64
         self.mean = (mean + shift).to(kind)
         self.scale = torch.where(flat_line, torch.ones_like(spread), spread).to(kind)
 
-    def use_scale(self, mean: Tensor, scale: Tensor) -> None:
-        """Take the scale of a fit; small arrays in memory are brought to it once."""
-        self.mean, self.scale = mean, scale
-        if self.in_memory and 4 * self.n * self.n_tokens * self.n_features <= HELD:
+    def use_scale(self, mean: Tensor, scale: Tensor, *, hold: bool = True) -> None:
+        """Take the scale of a fit; small arrays in memory are brought to it once, where there is room (``hold``)."""
+        self.mean, self.scale, self.held = mean, scale, None
+        if hold and self.in_memory and 4 * self.n * self.n_tokens * self.n_features <= HELD:
             self.held = torch.empty(self.n, self.groups, self.size, self.n_features)
             for some in batches(self.n, ROWS_READ):
                 self.held[some] = self._scaled(self.raw(np.arange(self.n)[some]))
+
+
+def scaled_at_once(numbers: int) -> int:
+    """Samples of so many numbers whose scale is learnt at a time."""
+    return min(64, max(1, SCALED // numbers))
+
+
+def _twins(flat: Tensor) -> dict[int, int]:
+    """Columns that may repeat an earlier one, with that one: equal in the first rows."""
+    seen: dict[bytes, int] = {}
+    found = {}
+    for number, column in enumerate(flat[:ROWS_COMPARED].T.contiguous().numpy()):
+        first = seen.setdefault(column.tobytes(), number)
+        if first != number:
+            found[number] = first
+    return found
+
+
+def warn_features(tokens: Tokens, stacklevel: int = 2) -> None:
+    """Say once which features never vary over the tokens that were looked at, and which repeat another."""
+    said = []
+    for positions, what in ((tokens.still, "constant"), (tokens.again, "equal to an earlier one")):
+        if len(positions):
+            said.append(f"{len(positions):,} {what} ({_inputs.names(tokens.labels, 'unit', positions)})")
+    if said:
+        warnings.warn(
+            f"Of {tokens.n_features:,} features of the tokens, {' and '.join(said)}, over all training samples. "
+            "Constant ones say nothing, equal ones share a weight; drop them if they were not meant to be there.",
+            NeurodecodeWarning,
+            stacklevel=stacklevel,
+        )
 
 
 class _Stored:

@@ -8,6 +8,7 @@ import os
 import queue
 import threading
 import time
+import warnings
 from collections.abc import Callable, Generator, Iterable
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -17,10 +18,13 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from ..exceptions import DegenerateDataError, ResumeError
+from ..exceptions import DegenerateDataError, NeurodecodeWarning, ResumeError
+from .pieces import Gradients, Piece
 from .progress import progress
 
 Item = TypeVar("Item")
+LEAST_EPOCHS = 10  # fewer say nothing of a trend
+CLEAR_RISE = 0.02  # of the validation score over the last fifth of the epochs
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,10 @@ class Training:
     checkpoint : file written after each epoch, whole or not at all; a fit that was stopped goes on from it to the same
         weights as without an interruption. A folder that exists: one file for each fit, named by its data and settings,
         as folds, permutations and ensembles need.
+    max_memory : bytes that a fit may take beyond the arrays it is given, where it steps: a number, or text such as
+        ``"4 GiB"``; None: the memory of the machine, or of the device. Above it a batch is stepped through in pieces
+        whose gradients add up to those of the whole; where one sample at a time is too much, ``CapacityError`` says by
+        how much before anything is made.
 
     References
     ----------
@@ -64,6 +72,7 @@ class Training:
     patience: int | None = None
     device: Any = None
     checkpoint: Any = None
+    max_memory: float | str | None = None
 
     def __post_init__(self) -> None:
         wrong = [
@@ -101,7 +110,10 @@ def _is_schedule(value: Any) -> bool:
 
 @dataclass
 class History:
-    """What happened: a number an epoch, the epoch that was kept, and the share of the time spent waiting for data."""
+    """What happened: a number an epoch, the epoch that was kept, and the share of the time spent waiting for data.
+
+    ``rows_at_once`` is 0 where whole batches were stepped through, else the samples that memory had room for at a time.
+    """
 
     loss: list[float] = field(default_factory=list)
     validation: list[float] = field(default_factory=list)
@@ -109,6 +121,16 @@ class History:
     waiting_share: float = 0.0
     seconds: float = 0.0
     resumed_at: int = 0
+    rows_at_once: int = 0
+
+    @property
+    def rising(self) -> float:
+        """How much better the best epoch is than the best before the last fifth; 0 unless the best is the last one."""
+        done = len(self.validation)
+        if done < LEAST_EPOCHS or self.best_epoch != done - 1:
+            return 0.0
+        before = max(self.validation[: done - max(1, done // 5)])
+        return self.validation[-1] - before if math.isfinite(before) else 0.0
 
 
 def fit_loop(
@@ -121,6 +143,8 @@ def fit_loop(
     max_epochs: int,
     generator: torch.Generator,
     validate: Callable[[], float] | None = None,
+    cut: Callable[[Any, int], list[Piece]] | None = None,
+    rows_at_once: int = 0,
     key: str = "",
     text: str = "fitting",
 ) -> History:
@@ -133,6 +157,8 @@ def fit_loop(
         in a thread of their own, so that reading a disk and computing overlap.
     n_batches : batches an epoch, for the schedule.
     validate : the score to be made large, called after each epoch without gradients; None: the last epoch is kept.
+    cut : (batch, most rows) -> pieces of it, for a batch that does not fit into memory; their gradients are added up,
+        so that the step is that of the whole batch. rows_at_once : pieces from the start; 0: whole batches.
     key : what the checkpoint of the settings belongs to, such as a hash of data and settings.
 
     Returns
@@ -143,18 +169,23 @@ def fit_loop(
     ------
     ResumeError : the checkpoint belongs to other data or settings, or is damaged.
     DegenerateDataError : the loss is not finite any more.
+    CapacityError : the device has no room for one sample.
+
+    Warns
+    -----
+    NeurodecodeWarning : the device ran out of memory, and batches are cut; the score still rose when the epochs ended.
     """
     optimiser = torch.optim.AdamW(
         module.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, foreach=True
     )
-    history, best, start = History(), None, 0
+    history, best, start = History(rows_at_once=rows_at_once), None, 0
     path = None if settings.checkpoint is None else Path(settings.checkpoint)
     if path is not None and path.is_dir():
         path = path / f"{_digest(key)[:24]}.pt"
     if path is not None and path.exists():
         history, best, start = _read(path, key, module, optimiser, generator)
     began, waited, busy = time.perf_counter(), history.waiting_share * history.seconds, history.seconds
-    steps = max_epochs * n_batches
+    steps, gradients = max_epochs * n_batches, Gradients(module, loss_of, cut, history.rows_at_once)
     epochs = range(start, max_epochs)
     if _finished(history, settings, start, max_epochs):
         epochs = range(0)
@@ -167,12 +198,12 @@ def fit_loop(
                 for group in optimiser.param_groups:
                     group["lr"] = settings.rate((epoch * n_batches + number) / steps, epoch)
                 optimiser.zero_grad(set_to_none=True)
-                loss = loss_of(batch)
-                loss.backward()
+                loss = gradients.add(batch)
                 if settings.clip is not None:
                     nn.utils.clip_grad_norm_(module.parameters(), settings.clip)
                 optimiser.step()
-                total, seen = total + float(loss.detach()), seen + 1
+                total, seen = total + loss, seen + 1
+        history.rows_at_once = gradients.rows
         history.loss.append(total / max(seen, 1))
         if not math.isfinite(history.loss[-1]):
             raise DegenerateDataError(
@@ -197,6 +228,13 @@ def fit_loop(
     if best is not None:
         module.load_state_dict(best)
     module.eval()
+    if history.rising > CLEAR_RISE and len(history.loss) == max_epochs:
+        warnings.warn(
+            f"the score on held-back samples still rose by {history.rising:.3f} over the last fifth of {max_epochs} "
+            f"epochs, to {history.validation[-1]:.3f}: the fit is not finished. Raise max_epochs, or learning_rate.",
+            NeurodecodeWarning,
+            stacklevel=3,
+        )
     return history
 
 

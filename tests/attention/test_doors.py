@@ -19,6 +19,8 @@ from neurodecode.attention.tokens import Tokens
 from neurodecode.exceptions import AlignmentError, DegenerateDataError, NeurodecodeWarning, ResumeError
 from neurodecode.representation import as_representation, load, save
 
+# Responses here have no noise, or are nothing else: the best penalty is the least, or the largest, of any grid.
+pytestmark = pytest.mark.filterwarnings("ignore:The best penalty stands:neurodecode.exceptions.NeurodecodeWarning")
 ENCODERS = {
     "routed": lambda: RoutedEncoder(None, 8, max_epochs=2, random_state=0),
     "spatial": lambda: SpatialFeatureEncoder(None, max_epochs=2, random_state=0),

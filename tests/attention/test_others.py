@@ -18,7 +18,7 @@ from neurodecode.attention import (
     stack_people,
 )
 from neurodecode.compute.scores import pearson
-from neurodecode.exceptions import AlignmentError, DegenerateDataError, TimingError
+from neurodecode.exceptions import AlignmentError, CapacityError, DegenerateDataError, NeurodecodeWarning, TimingError
 from neurodecode.linear import Ridge
 from neurodecode.representation import as_representation
 
@@ -68,7 +68,9 @@ class TestGaussianFields:
 
     def test_degrees_are_from_the_middle_right_and_up(self, fitted):
         _, maps, responses, *_ = fitted
-        wide = GaussianFieldEncoder([[0.0, 15.0], [7.5, 7.5]], [0.5], degrees=0.5).fit(maps[:200], responses[:200])
+        wide = GaussianFieldEncoder([[0.0, 15.0], [7.5, 7.5]], [0.5], degrees=0.5)
+        with pytest.warns(NeurodecodeWarning, match=r"upper edge.*for 33% of 3 targets"):  # no field is among these
+            wide.fit(maps[:200], responses[:200])
         corner = (wide.centre_ == [0.0, 15.0]).all(axis=1)
         assert np.isin(wide.x_, [0.0, 3.75]).all() and np.isin(wide.y_, [0.0, 3.75]).all()
         np.testing.assert_array_equal(wide.x_ == 3.75, corner)
@@ -82,6 +84,16 @@ class TestGaussianFields:
         )
         found = normalised_accuracy(world, model.fit(world.tokens[:n], world.responses[:n]).predict(world.tokens[n:]))
         assert found < 0.2
+
+    def test_less_memory_is_kept_to_or_refused(self):
+        maps, responses, *_ = pooled_world(0, side=4, n=80)
+        responses = responses + 2 * maps[:, 5, :1]
+        settings = {"sizes": [0.5, 1.0], "nonlinearity": None}
+        whole = GaussianFieldEncoder(**settings).fit(maps, responses)
+        less = GaussianFieldEncoder(**settings, max_memory="128 MiB").fit(maps, responses)
+        np.testing.assert_allclose(less.predict(maps), whole.predict(maps), atol=1e-5)
+        with pytest.raises(CapacityError, match=r"80 samples x 16 tokens x 12 features.*max_memory is 1\.0 MiB.*fewer"):
+            GaussianFieldEncoder(**settings, max_memory="1 MiB").fit(maps, responses)
 
     def test_bad_inputs(self):
         maps, responses, *_ = pooled_world(0, side=4, n=40)
