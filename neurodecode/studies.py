@@ -418,7 +418,9 @@ def _claim(job: Job) -> None:
 
     mine = {"study": job.study.name, "seed": job.seed, "settings": job.settings}
     path = job.out / "job.json"
-    if path.is_file():
+    # A run that was refused before it began, for want of files or room, has left nothing but its claim.
+    begun = path.is_file() and any(one != path for one in job.out.iterdir())
+    if begun:
         theirs = json.loads(path.read_text(encoding="utf-8"))
         if theirs != json.loads(json.dumps(mine)):
             before: dict[str, Any] = {**theirs, **theirs.get("settings", {})}

@@ -3,18 +3,27 @@
 import numpy as np
 
 
-def figures_of(job, gains, chance, routed):
+def figures_of(job, families, results, rivals):
+    """For every family of areas in each hemisphere, normalised: routed, its gain over ridge and over the best rival."""
+
+    def mean(name, members):
+        values = results[name]["normalized"].values[members] if name in results else np.array([])
+        return float(np.nanmean(values)) if np.isfinite(values).any() else np.nan
+
     figures = []
-    for at, area in enumerate(gains["area"].values.tolist()):
-        if not gains["n"].values[at]:
-            continue
-        figures.append(job.figure(f"{area}: routed, r", gains["score"].values[at]))
-        figures.append(job.figure(f"{area}: routed, normalised", gains["normalized"].values[at]))
-        for row, rival in enumerate(gains["rival"].values.tolist()):
-            figures.append(job.figure(f"{area}: routed − {rival}", gains["difference"].values[row, at]))
-        if chance is not None:
-            figures.append(job.figure(f"{area}: shuffled, r", chance[at]))
-    figures.append(job.figure("epoch that was kept", routed.best_epoch_ + 1))
+    for family, members in families.items():
+        found = {name: mean(name, members) for name in ("routed", "flattened ridge", "shuffled")}
+        best = max((mean(name, members) for name in rivals), key=lambda value: np.nan_to_num(value, nan=-1))
+        rows = {
+            "routed": found["routed"],
+            "routed − flattened ridge": found["routed"] - found["flattened ridge"],
+            "routed − best rival": found["routed"] - best,
+            "shuffled": found["shuffled"],
+        }
+        for name, value in rows.items():
+            promised = f"{family}: {name}" in job.study.figures and not job.dry_run
+            if np.isfinite(value) or promised:  # a person may lack an area
+                figures.append(job.figure(f"{family}: {name}", value))
     return figures
 
 
@@ -32,3 +41,17 @@ def sentence(gains, chance, n_test, subject):
         f"In {subject}, {n_test} test pictures, routing beats every rival in {int(sure.sum())} of {there} areas{said}; "
         f"in {int(lost.sum())} at least one rival is better (p(FDR) < .05 over pictures).{shuffled}"
     )
+
+
+def notes(said, ensembles, share, hours, ceiling):
+    """What a reader needs beside the figures: what was predicted, what it took, how many voxels can be explained."""
+    fits = sum(len(members) for members in ensembles["routed"].members_.values())
+    epochs = [one.best_epoch_ + 1 for members in ensembles["routed"].members_.values() for one in members]
+    kept = f"epoch {epochs[0]}" if fits == 1 else f"epochs {min(epochs)} to {max(epochs)}"
+    few = int((np.nan_to_num(ceiling.values) ** 2 < 0.05).sum())
+    return [
+        f"Predicted before the start: {said}.",
+        f"Fits took {hours:.2g} hours, {share:.0%} of that waiting for tokens from the disk. Routed: mean of "
+        f"{fits} fit{'s' if fits > 1 else ''}, {kept} kept by the held-back pictures.",
+        f"{few:,} of {ceiling.size:,} units have an explainable share of variance under .05 and no normalised score.",
+    ]

@@ -1,51 +1,58 @@
-"""The encoders that are compared, each fitted to the same training pictures: routed, static, two ridges, shuffled."""
+"""The encoders that are fitted by gradient: routed, spatial x feature, convolution, and routed to other responses."""
 
 from dataclasses import replace
 
 import numpy as np
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
-from neurodecode.attention import RoutedEncoder, Routing, SpatialFeatureEncoder, Training
+from neurodecode.attention import EncoderEnsemble, RoutedEncoder, Routing, SpatialFeatureEncoder, Training
 from neurodecode.compute.random import check_random_state
-from neurodecode.linear import Ridge
 
-from . import tokens
+from .convolution import ConvolutionEncoder
 
-ALPHAS = 10.0 ** np.arange(0, 7)
-RIVALS = ("flattened ridge", "spatial x feature", "mean ridge")
+RIVALS = ("flattened ridge", "spatial x feature", "convolution", "class token ridge", "mean ridge")
+
+
+def makers(masks, settings):
+    """Name to an encoder that is not fitted yet, with how many members it has a block."""
+    look = {"max_epochs": settings["epochs"]}
+    usual = Training(
+        learning_rate=settings["learning_rate"], weight_decay=settings["weight_decay"], schedule=(100, 0.5),
+        batch_size=settings["batch"], clip=settings["clip"], dropout=settings["dropout"],
+        validation=settings["held_back"], device=settings["device"],
+    )  # fmt: skip
+    # A map over places starts even and has no attention to tune: it wants larger steps that end small.
+    static = replace(usual, learning_rate=0.05, clip=1.0, dropout=0.0, schedule="cosine", weight_decay=1e-2)
+    routing = Routing(positions="sine", hidden=settings["hidden"])
+    routed = RoutedEncoder(masks, settings["width"], settings["heads"], routing=routing, training=usual, **look)
+    found = {"routed": (routed, settings["members"])}
+    if settings["shuffled"]:
+        found["shuffled"] = routed, 1
+    if "spatial x feature" in settings["rivals"]:
+        found["spatial x feature"] = SpatialFeatureEncoder(masks, training=static, **look), settings["members"]
+    if "convolution" in settings["rivals"]:
+        plain = replace(usual, dropout=0.0)
+        size = {"channels": settings["channels"], "penalty": settings["penalty"]}
+        found["convolution"] = ConvolutionEncoder(training=plain, **size, **look), 1
+    return found
 
 
 def fitted(X, Y, masks, settings, job):
-    """Name to (encoder fitted to the training pictures, what it reads of the tokens)."""
-    look = {"random_state": job.seed, "max_epochs": settings["epochs"]}
+    """Name to the ensemble over members and blocks; every fit goes on from its own file of the last epoch."""
+    answer = {}
+    for name, (encoder, members) in makers(masks, settings).items():
+        folder = job.store("fits") / name
+        folder.mkdir(parents=True, exist_ok=True)
+        encoder.set_params(training=replace(encoder.training, checkpoint=folder))
+        told = Y
+        if name == "shuffled":
+            told = Y.copy(data=Y.values[check_random_state(job.seed + 1).permutation(len(Y))])
+        by = "layer" if len(settings["blocks"]) > 1 else None
+        answer[name] = EncoderEnsemble(encoder, members, by=by, random_state=job.seed).fit(X, told)
+    return answer
 
-    def training(name):
-        return Training(
-            learning_rate=settings["learning_rate"], weight_decay=settings["weight_decay"], schedule=(100, 0.5),
-            batch_size=settings["batch"], clip=settings["clip"], dropout=settings["dropout"],
-            validation=settings["held_back"], device=settings["device"], checkpoint=job.store(f"{name}.checkpoint"),
-        )  # fmt: skip
 
-    def routed(name):
-        routing = Routing(positions="sine", hidden=settings["hidden"])
-        return RoutedEncoder(
-            masks, settings["width"], settings["heads"], routing=routing, training=training(name), **look
-        )
-
-    static = replace(
-        training("static"), learning_rate=0.05, clip=1.0, dropout=0.0, schedule="cosine", weight_decay=1e-2
-    )
-    job.store("").mkdir(parents=True, exist_ok=True)
-    ridge = make_pipeline(StandardScaler(), Ridge(ALPHAS, cv=3, device=settings["device"]))
-    found = {
-        "routed": (routed("routed").fit(X, Y), lambda tokens: tokens),
-        "spatial x feature": (SpatialFeatureEncoder(masks, training=static, **look).fit(X, Y), lambda tokens: tokens),
-    }
-    for name, side in (("flattened ridge", settings["grid"]), ("mean ridge", 1)):
-        own = make_pipeline(*(type(step)(**step.get_params()) for _, step in ridge.steps))
-        found[name] = (own.fit(tokens.pooled(X, side), Y.values), lambda some, side=side: tokens.pooled(some, side))
-    if settings["shuffled"]:
-        other = check_random_state(job.seed + 1).permutation(len(Y))
-        found["shuffled"] = (routed("shuffled").fit(X, Y.copy(data=Y.values[other])), lambda some: some)
-    return found
+def waiting(ensembles):
+    """Share of the time of all fits that was spent waiting for tokens from the disk, and their hours."""
+    each = [one.history_ for each in ensembles.values() for members in each.members_.values() for one in members]
+    seconds = np.array([one.seconds for one in each])
+    return float(np.average([one.waiting_share for one in each], weights=seconds)), float(seconds.sum() / 3600)

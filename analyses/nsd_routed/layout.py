@@ -6,6 +6,15 @@ from neurodecode.exceptions import DegenerateDataError
 
 MOST_DRY = {"train": 600, "test": 100}
 LEAST_REPEATS = 3
+FAMILIES = {
+    "early (V1-V3)": ("V1v", "V1d", "V2v", "V2d", "V3v", "V3d"),
+    "hV4": ("hV4",),
+    "bodies": ("EBA", "FBA-1", "FBA-2", "mTL-bodies"),
+    "faces": ("OFA", "FFA-1", "FFA-2", "mTL-faces", "aTL-faces"),
+    "places": ("OPA", "PPA", "RSC"),
+    "words": ("OWFA", "VWFA-1", "VWFA-2", "mfs-words", "mTL-words"),
+    "rest": ("rest",),
+}
 
 
 def first_area(areas):
@@ -14,13 +23,28 @@ def first_area(areas):
     return np.where(areas.values.any(0), names[areas.values.argmax(0)], "none")
 
 
-def standardised(brain):
-    """Every voxel with mean 0 and deviation 1 within each session."""
+def families(areas):
+    """Family of areas to boolean (unit,), for each hemisphere: ``left all``, ``left faces`` ... ``right rest``."""
+    names, found = areas["area"].values, {}
+    for side in ("left", "right"):
+        mine = np.char.startswith(names, side)
+        found[f"{side} all"] = areas.values[mine].any(0)
+        for family, members in FAMILIES.items():
+            found[f"{side} {family}"] = areas.values[np.isin(names, [f"{side} {one}" for one in members])].any(0)
+    return found
+
+
+def standardised(brain, train):
+    """Every voxel with mean 0 and deviation 1 over the training pictures' trials of each session."""
     values, session = brain.values.astype(np.float32), brain["session"].values
+    known = np.isin(brain["stimulus"].values, train)
     for one in np.unique(session):
         rows = session == one
-        spread = values[rows].std(0)
-        values[rows] = (values[rows] - values[rows].mean(0)) / np.where(spread > 0, spread, 1)
+        learnt = values[rows & known]
+        if len(learnt) < 2:
+            raise DegenerateDataError(f"session {one} has {len(learnt)} trials with training pictures; leave it out")
+        spread = learnt.std(0)
+        values[rows] = (values[rows] - learnt.mean(0)) / np.where(spread > 0, spread, 1)
     return brain.copy(data=values)
 
 
@@ -34,7 +58,7 @@ def split(brain, shared, dry_run):
     if len(train) < 20 or len(test) < 20:
         raise DegenerateDataError(
             f"{len(train)} training pictures and {len(test)} test pictures seen {LEAST_REPEATS} times: 20 of each are "
-            "the least. Later sessions hold the third repeats; name all sessions (sessions = 0)."
+            "the least. Later sessions hold the third repeats; name all sessions (--set sessions=0)."
         )
     return train, test
 

@@ -28,7 +28,7 @@ def result(predicted, Y, truth, ceiling, name, settings, job):
         "ceiling_definition": "square root of the explainable share of the variance of means over repeats",
         "normalized_definition": definition,
     }  # fmt: skip
-    attrs |= {key: Y.attrs[key] for key in ("affine", "shape") if key in Y.attrs}
+    attrs |= {key: Y.attrs[key] for key in ("affine", "shape", "n_vertices") if key in Y.attrs}
     return xr.Dataset(
         {
             "score": ("unit", score),

@@ -1,6 +1,5 @@
-"""One person of the Natural Scenes Dataset, a vision transformer, and four encoders on the same pictures."""
+"""One person of the Natural Scenes Dataset, a vision transformer, and encoders that read the same tokens of it."""
 
-import importlib.util
 import tomllib
 import warnings
 
@@ -14,16 +13,16 @@ from neurodecode.exceptions import NeurodecodeWarning
 from neurodecode.representation import average_repeats
 from neurodecode.sources import recipes
 
-from . import budget, tests, tokens
-from .answer import figures_of, sentence
-from .encoders import RIVALS, fitted
-from .layout import MOST_DRY, first_area, order, split, standardised
+from . import budget, rivals, shards, tests, tokens
+from .answer import figures_of, notes, sentence
+from .encoders import RIVALS, fitted, waiting
+from .layout import MOST_DRY, families, first_area, order, split, standardised
 from .looking import looking
 from .results import gain_node, result
 
 SMALL = {
     "width": 32, "heads": 2, "hidden": 64, "epochs": 25, "batch": 32, "learning_rate": 3e-3, "clip": 1.0,
-    "resamples": 200, "grid": 4,
+    "resamples": 200, "channels": 16, "penalty": 0.0002,
 }  # fmt: skip
 
 
@@ -36,30 +35,33 @@ def run(job):
         settings = job.settings | (usual if job.dry_run else {})
         if settings["device"] == "best":
             settings = settings | {"device": "cuda" if torch.cuda.is_available() else "cpu"}
+        strange = sorted(set(settings["rivals"]) - set(RIVALS))
+        if strange or not settings["rivals"]:
+            raise ValueError(f"rivals={settings['rivals']}: name some of {', '.join(RIVALS)}")
         return study(job, settings)
 
 
 def study(job, settings):
     recipe = recipes.open_recipe("nsd", root=job.data)
     sessions = list(range(1, settings["sessions"] + 1)) if settings["sessions"] else None
-    reader(recipe).needed(recipe.folder, settings["subject"], sessions)
-    data = recipe.load(subject=settings["subject"], parts=("areas", "shared", "pictures"))
+    where = {"subject": settings["subject"], "space": settings["space"]}
+    parts = ("files", "areas", "shared", "pictures", "design")
+    data = recipe.load(**where, sessions=sessions, parts=parts)  # every file is looked for before any is read
+    masks = dict(zip(data["areas"]["area"].values.tolist(), data["areas"].values))
     model = tokens.load_backbone(settings, job.dry_run, job.seed)
-    said = plan(job, recipe, data, model, settings, sessions)
-    brain = recipe.load(subject=settings["subject"], sessions=sessions)["brain"]
-    brain = standardised(brain.assign_coords(roi=("unit", first_area(data["areas"]))))
+    said = plan(job, data, masks, model, settings)
+    brain = recipe.load(**where, sessions=sessions)["brain"]
     train, test = split(brain, data["shared"], job.dry_run)
-    names = np.concatenate([train, test])
+    brain = standardised(brain.assign_coords(roi=("unit", first_area(data["areas"]))), train)
+    names, n = np.concatenate([train, test]), len(train)
     pictures = data["pictures"].of(names)
-    X = tokens.read_tokens(model, pictures, names, settings, job.store("tokens"))
-    Y = average_repeats(brain[np.isin(brain["stimulus"].values, names)])
-    Y = order(Y, names)
+    X, classes = shards.tokens_of(model, pictures, names, settings, job.store("tokens"))
+    Y = order(average_repeats(brain[np.isin(brain["stimulus"].values, names)]), names)
     ceiling = evaluation.repeat_ceiling(brain[np.isin(brain["stimulus"].values, test)])
-    n, masks = len(train), dict(zip(data["areas"]["area"].values.tolist(), data["areas"].values))
-    encoders = fitted(X[:n], Y[:n], masks, settings, job)
-    predicted = {
-        name: np.asarray(encoder.predict(read(X[n:])), dtype=float) for name, (encoder, read) in encoders.items()
-    }
+    del brain
+    ensembles = fitted(X[:n], Y[:n], masks, settings, job)
+    predicted = {name: np.asarray(one.predict(X[n:]), dtype=float) for name, one in ensembles.items()}
+    predicted |= rivals.predictions(X, classes, Y, n, settings, job)
     truth = Y[n:].values.astype(float)
     results = {name: result(found, Y[n:], truth, ceiling, name, settings, job) for name, found in predicted.items()}
     members = data["areas"].values
@@ -68,34 +70,22 @@ def study(job, settings):
     table = tests.differences(truth, predicted, "routed", compared, members, settings["resamples"], rng)
     gains = gain_node(table, results, compared, members, list(masks))
     chance = tests.area_mean(pearson(truth, predicted["shuffled"]), members) if "shuffled" in predicted else None
-    figures = figures_of(job, gains, chance, encoders["routed"][0])
+    shown = looking(ensembles["routed"], X[n:], Y[n:], pictures, n, gains)
     return evaluation.study_tree(
-        {**results, "gains": gains, "attention": looking(encoders["routed"][0], X[n:], Y[n:], pictures, n, gains)},
+        {name: results[name] for name in ("routed", *compared, "shuffled") if name in results}
+        | {"gains": gains, "attention": shown},
         answer=sentence(gains, chance, len(test), settings["subject"]),
-        figures=figures,
+        figures=figures_of(job, families(data["areas"]), results, compared),
         main=["routed", *compared],
         sample_name=["test picture", "test pictures"],
-        notes=[f"Predicted before the start: {said}."],
+        notes=notes(said, ensembles, *waiting(ensembles), ceiling),
         **tomllib.loads((job.study.folder / "study.toml").read_text(encoding="utf-8"))["page"],
     )
 
 
-def reader(recipe):
-    """prepare.py of the recipe, for its list of files."""
-    spec = importlib.util.spec_from_file_location("nsd_prepare", recipe.home / "prepare.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def plan(job, recipe, data, model, settings, sessions):
+def plan(job, data, masks, model, settings):
     """What it will take, from the design alone; raises where it cannot be."""
-    module = reader(recipe)
-    table = module.pd.read_csv(recipe.folder / module.RESPONSES.format(subject=settings["subject"]), sep="\t")
-    table = table if sessions is None else table[table["SESSION"].isin(sessions)]
-    pictures = table["73KID"].nunique()
-    pictures = min(pictures, sum(MOST_DRY.values())) if job.dry_run else pictures
-    rows, cols, _ = tokens.grid_of(data["pictures"].shape[1:3], model.config.patch_size)
-    fits = 2 if settings["shuffled"] else 1
-    predicted = budget.predict(model, pictures, len(table), data["areas"].sizes["unit"], rows * cols, settings, fits)
-    return budget.allow(predicted, job.out, settings)
+    count = data["design"]["73KID"].nunique()
+    count = min(count, sum(MOST_DRY.values())) if job.dry_run else count
+    grid = tokens.grid_of(data["pictures"].shape[1:3], model.config.patch_size)[:2]
+    return budget.allow(budget.predict(model, count, len(data["design"]), masks, grid, settings), job.out, settings)

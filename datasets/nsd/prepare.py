@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import gzip
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,18 @@ from neurodecode._optional import require
 from neurodecode.exceptions import AlignmentError, IntegrityError
 from neurodecode.representation import as_representation
 
-BETAS = "nsddata_betas/ppdata/{subject}/func1pt8mm/betas_fithrf_GLMdenoise_RR"
+SPACES = ("func1pt8mm", "fsaverage")
+BETAS = "nsddata_betas/ppdata/{subject}/{space}/betas_fithrf_GLMdenoise_RR"
 REGIONS = "nsddata/ppdata/{subject}/func1pt8mm/roi/{region}.nii.gz"
 RESPONSES = "nsddata/ppdata/{subject}/behav/responses.tsv"
 DESIGN = "nsddata/experiments/nsd/nsd_expdesign.mat"
 PICTURES = "nsddata_stimuli/stimuli/nsd/nsd_stimuli.hdf5"
-PARTS = ("brain", "areas", "shared", "pictures")
+COMMON_LABELS = "nsddata/freesurfer/fsaverage/label/{side}.{region}.mgz"
+OWN_LABELS = "nsddata/freesurfer/{subject}/label/{side}.{region}.mgz"
+TO_COMMON = "nsddata/ppdata/{subject}/transforms/{side}.white-to-fsaverage.mgz"
+PARTS = ("files", "brain", "areas", "shared", "pictures", "design")
+BUCKET = "s3://natural-scenes-dataset"
+NAMED = 6  # missing files that an error names
 # Numbers in the region files of the functional localisers and of the mapping of receptive fields.
 AREAS = {
     "prf-visualrois": ("V1v", "V1d", "V2v", "V2d", "V3v", "V3d", "hV4"),
@@ -37,52 +44,106 @@ def load(
     region: str = "nsdgeneral",
     sessions: list[int] | None = None,
     parts: tuple[str, ...] = ("brain",),
+    space: str = "func1pt8mm",
 ) -> dict:
-    """The ``parts`` asked for; see :func:`load_brain`, :func:`areas`, :func:`shared` and :class:`Pictures`."""
-    unknown = sorted(set(parts) - set(PARTS))
-    if unknown:
-        raise ValueError(f"nsd has no part {unknown[0]!r}; it has {', '.join(PARTS)}")
+    """The ``parts`` asked for, of voxels (``func1pt8mm``) or of vertices of the common surface (``fsaverage``).
+
+    ``files``: every file that the others read, looked for and listed; ``design``: one row a trial. See
+    :func:`load_brain`, :func:`areas`, :func:`shared` and :class:`Pictures` for the others.
+    """
+    for name, given, known in (("part", parts, PARTS), ("space", (space,), SPACES)):
+        unknown = sorted(set(given) - set(known))
+        if unknown:
+            raise ValueError(f"nsd has no {name} {unknown[0]!r}; it has {', '.join(known)}")
+    read = load_brain if space == "func1pt8mm" else load_surface
     makers = {
-        "brain": lambda: load_brain(folder, subject, region, sessions),
-        "areas": lambda: areas(folder, subject, region),
+        "files": lambda: needed(folder, subject, sessions, space),
+        "brain": lambda: read(folder, subject, region, sessions),
+        "areas": lambda: areas(folder, subject, region, space),
         "shared": lambda: shared(folder),
-        "pictures": lambda: Pictures(_there(folder / PICTURES)),
+        "pictures": lambda: Pictures(_there(folder, PICTURES)),
+        "design": lambda: design(folder, subject, sessions),
     }
     return {part: makers[part]() for part in parts}
 
 
-def needed(folder: Path, subject: str = "subj01", sessions: list[int] | None = None) -> list[Path]:
-    """Every file that a study of one person with areas and pictures reads; IntegrityError names the first lacking.
+def needed(
+    folder: Path, subject: str = "subj01", sessions: list[int] | None = None, space: str = "func1pt8mm"
+) -> list[Path]:
+    """Every file that a study of one person with areas and pictures reads; IntegrityError names those that lack.
 
     Without ``sessions`` those that ``responses.tsv`` lists.
     """
-    table = _there(folder / RESPONSES.format(subject=subject))
-    if sessions is None:
-        sessions = sorted(pd.read_csv(table, sep="\t")["SESSION"].unique().tolist())
-    names = [DESIGN, PICTURES, REGIONS.format(subject=subject, region="nsdgeneral")]
-    names += [
-        REGIONS.format(subject=subject, region=f"{side}.{one}")
-        for side in HEMISPHERES
-        for one in ("nsdgeneral", *AREAS)
-    ]
-    names += [f"{BETAS.format(subject=subject)}/betas_session{session:02d}.hdf5" for session in sessions]
-    return [table, *(_there(folder / name) for name in names)]
+    names = [RESPONSES.format(subject=subject), DESIGN, PICTURES]
+    for side in HEMISPHERES:
+        if space == "fsaverage":
+            names.append(COMMON_LABELS.format(side=side, region="nsdgeneral"))
+            names.append(TO_COMMON.format(subject=subject, side=side))
+            names += [OWN_LABELS.format(subject=subject, side=side, region=family) for family in AREAS]
+        else:
+            regions = ("nsdgeneral", *AREAS)
+            names += [REGIONS.format(subject=subject, region=f"{side}.{region}") for region in regions]
+    if space == "func1pt8mm":
+        names.append(REGIONS.format(subject=subject, region="nsdgeneral"))
+    if sessions is None and (folder / names[0]).is_file():
+        sessions = sorted(pd.read_csv(folder / names[0], sep="\t")["SESSION"].unique().tolist())
+    betas = BETAS.format(subject=subject, space=space)
+    for session in sessions or [1]:
+        names += [f"{betas}/{name}" for name in _beta_names(session, space)]
+    lacking = [name for name in names if not (folder / name).is_file()]
+    if lacking:
+        raise IntegrityError(_missing(folder, lacking, len(names)))
+    return [folder / name for name in names]
 
 
-def areas(folder: Path, subject: str, region: str = "nsdgeneral") -> xr.DataArray:
-    """Boolean (area, unit): 24 areas a hemisphere and what is left of it, over the voxels of ``region``.
+def _missing(folder: Path, lacking: list[str], of: int) -> str:
+    """One paragraph: which files, where they belong, where they come from."""
+    named = ", ".join(lacking[:NAMED]) + (f" and {len(lacking) - NAMED} more" if len(lacking) > NAMED else "")
+    inside = ""
+    if (folder.parent / "nsddata").is_dir():
+        inside = f" {folder.parent} itself holds nsddata: name that folder nsd, or put a link called nsd beside it."
+    return (
+        f"nsd: {len(lacking)} of {of} files are not in {folder}: {named}.{inside} Each lies at the same path in "
+        f"{BUCKET}; after agreeing to the terms at http://naturalscenesdataset.org copy the first with `aws s3 cp "
+        f"--no-sign-request {BUCKET}/{lacking[0]} {folder / lacking[0]}`, and the others alike."
+    )
 
-    ``area`` names ``left V1v`` ... ``right mTL-words``, ``left rest``, ``right rest``. A voxel may belong to areas of
-    several localisers. An area that a person lacks is False everywhere.
+
+def design(folder: Path, subject: str, sessions: list[int] | None = None) -> pd.DataFrame:
+    """One row a trial of the sessions: SESSION, RUN, TRIAL, 73KID (the picture, from 1) and more."""
+    table = pd.read_csv(_there(folder, RESPONSES.format(subject=subject)), sep="\t")
+    return table if sessions is None else table[table["SESSION"].isin(sessions)]
+
+
+def areas(folder: Path, subject: str, region: str = "nsdgeneral", space: str = "func1pt8mm") -> xr.DataArray:
+    """Boolean (area, unit): 24 areas a hemisphere and what is left of it, over the units of ``region``.
+
+    ``area`` names ``left V1v`` ... ``right mTL-words``, ``left rest``, ``right rest``. A unit may belong to areas of
+    several localisers. An area that a person lacks is False everywhere. On the common surface the labels of the
+    person's own surface are taken over vertex by vertex (``white-to-fsaverage``, counted from 1).
     """
-    inside = _region(folder, subject, region) > 0
     rows = {}
+    inside = _region(folder, subject, region) > 0 if space == "func1pt8mm" else _common(folder, region)
     for code, side in HEMISPHERES.items():
+        if space == "fsaverage":
+            step = _surface(folder, TO_COMMON.format(subject=subject, side=code)).astype(int) - 1
         for family, names in AREAS.items():
-            numbers = _region(folder, subject, f"{code}.{family}")[inside]
+            if space == "func1pt8mm":
+                numbers = _region(folder, subject, f"{code}.{family}")[inside]
+            else:
+                own = _surface(folder, OWN_LABELS.format(subject=subject, side=code, region=family))
+                if step.min() < 0 or step.max() >= len(own):
+                    raise AlignmentError(f"{code}.white-to-fsaverage.mgz points outside {code}.{family}.mgz")
+                numbers = np.concatenate([
+                    own[step][mine] if other == code else np.zeros(mine.sum()) for other, mine in inside.items()
+                ])  # fmt: skip
             rows |= {f"{side} {name}": numbers == number for number, name in enumerate(names, start=1)}
-        own = np.any([row for name, row in rows.items() if name.startswith(side)], axis=0)
-        rows[f"{side} rest"] = (_region(folder, subject, f"{code}.nsdgeneral")[inside] > 0) & ~own
+        known = np.any([row for name, row in rows.items() if name.startswith(side)], axis=0)
+        if space == "func1pt8mm":
+            here = _region(folder, subject, f"{code}.nsdgeneral")[inside] > 0
+        else:
+            here = np.concatenate([np.full(int(mine.sum()), other == code) for other, mine in inside.items()])
+        rows[f"{side} rest"] = here & ~known
     return xr.DataArray(np.stack(list(rows.values())), dims=("area", "unit"), coords={"area": list(rows)})
 
 
@@ -90,8 +151,8 @@ def shared(folder: Path) -> np.ndarray:
     """Names of the pictures that all people were shown, ``nsd00001`` and so on."""
     from scipy.io import loadmat
 
-    design = loadmat(_there(folder / DESIGN))
-    return np.array([f"nsd{number:05d}" for number in np.sort(design["sharedix"].ravel().astype(int))])
+    found = loadmat(_there(folder, DESIGN))
+    return np.array([f"nsd{number:05d}" for number in np.sort(found["sharedix"].ravel().astype(int))])
 
 
 class Pictures:
@@ -122,6 +183,10 @@ class Chosen:
     def __len__(self) -> int:
         return len(self.rows)
 
+    def at(self, places: np.ndarray) -> Chosen:
+        """Some of them, still on the disk."""
+        return Chosen(self.stored, self.rows[places])
+
     def __getitem__(self, chosen: Any) -> np.ndarray:
         rows = np.atleast_1d(self.rows[chosen])
         return np.stack([np.asarray(self.stored[int(row)]) for row in rows]).astype(np.uint8)
@@ -134,33 +199,17 @@ def load_brain(folder: Path, subject: str, region: str, sessions: list[int] | No
     ``trial``. Voxels are those of the region file that are above zero; ``roi`` is its number there.
     """
     nibabel = require("nibabel", purpose="reading regions of NSD")
-    image = nibabel.load(_there(folder / REGIONS.format(subject=subject, region=region)))
+    image = nibabel.load(_there(folder, REGIONS.format(subject=subject, region=region)))
     region_values = np.asarray(image.dataobj)
     inside = region_values > 0
     i, j, k = np.nonzero(inside)
     x, y, z = (image.affine[:3, :3] @ np.stack([i, j, k]) + image.affine[:3, 3:]).round(4)
-    trials = pd.read_csv(_there(folder / RESPONSES.format(subject=subject)), sep="\t")
-    files = _sessions(folder / BETAS.format(subject=subject), sessions)
-    values, rows = [], []
-    for session, path in files.items():
-        seen = trials[trials["SESSION"] == session]
-        betas = _betas(path, inside)
-        if len(seen) != len(betas):
-            raise AlignmentError(
-                f"{path.name} holds {len(betas)} trials, responses.tsv {len(seen)} of session {session}"
-            )
-        values.append(betas)
-        rows.append(seen)
-    table = pd.concat(rows)
+    values, table = _trials(folder, subject, "func1pt8mm", sessions, lambda path: _betas(path, inside))
     return as_representation(
-        np.concatenate(values),
+        values,
         stimulus=[f"nsd{number:05d}" for number in table["73KID"]],
         kind="fmri",
-        sample={
-            "session": table["SESSION"].to_numpy(),
-            "run": table["RUN"].to_numpy(),
-            "trial": table["TRIAL"].to_numpy(),
-        },
+        sample={name.lower(): table[name].to_numpy() for name in ("SESSION", "RUN", "TRIAL")},
         unit={
             **{"i": i, "j": j, "k": k, "x": x, "y": y, "z": z},
             "roi": region_values[inside].astype(int).astype(str),
@@ -176,23 +225,104 @@ def load_brain(folder: Path, subject: str, region: str, sessions: list[int] | No
     )
 
 
+def load_surface(folder: Path, subject: str, region: str, sessions: list[int] | None) -> xr.DataArray:
+    """Trial x vertex of the common surface in percent signal change: the vertices of ``region``, left before right.
+
+    As :func:`load_brain`, with ``hemi`` and ``vertex`` on unit in the place of voxels.
+    """
+    inside = _common(folder, region)
+    values, table = _trials(folder, subject, "fsaverage", sessions, lambda path: _surface_betas(path, inside))
+    return as_representation(
+        values,
+        stimulus=[f"nsd{number:05d}" for number in table["73KID"]],
+        kind="fmri",
+        sample={name.lower(): table[name].to_numpy() for name in ("SESSION", "RUN", "TRIAL")},
+        unit={
+            "hemi": np.concatenate([np.repeat(HEMISPHERES[side], mine.sum()) for side, mine in inside.items()]),
+            "vertex": np.concatenate([np.flatnonzero(mine) for mine in inside.values()]),
+            "subject": np.repeat(subject, sum(mine.sum() for mine in inside.values())),
+        },
+        attrs={
+            "quantity": "single-trial GLM beta (fithrf_GLMdenoise_RR)",
+            "units": "percent signal change",
+            "n_vertices": {HEMISPHERES[side]: len(mine) for side, mine in inside.items()},
+            "dataset": "nsd",
+        },
+    )
+
+
+def _trials(
+    folder: Path, subject: str, space: str, sessions: list[int] | None, read: Callable[[Path], np.ndarray]
+) -> tuple[np.ndarray, pd.DataFrame]:
+    """Responses of all sessions, one row a trial, and what was shown."""
+    table = design(folder, subject)
+    values, rows = [], []
+    for session, path in _sessions(folder / BETAS.format(subject=subject, space=space), sessions, space).items():
+        seen, betas = table[table["SESSION"] == session], read(path)
+        if len(seen) != len(betas):
+            raise AlignmentError(
+                f"{path.name} holds {len(betas)} trials, responses.tsv {len(seen)} of session {session}"
+            )
+        values.append(betas)
+        rows.append(seen)
+    return np.concatenate(values), pd.concat(rows)
+
+
 def _region(folder: Path, subject: str, region: str) -> np.ndarray:
     nibabel = require("nibabel", purpose="reading regions of NSD")
-    return np.asarray(nibabel.load(_there(folder / REGIONS.format(subject=subject, region=region))).dataobj)
+    return np.asarray(nibabel.load(_there(folder, REGIONS.format(subject=subject, region=region))).dataobj)
 
 
-def _there(path: Path) -> Path:
-    if not path.is_file():
-        raise IntegrityError(f"nsd: {path.name} is not in {path.parent}; the card says which folders to copy")
-    return path
+def _surface(folder: Path, name: str) -> np.ndarray:
+    """One number a vertex."""
+    return _mgh(_there(folder, name)).ravel()
 
 
-def _sessions(folder: Path, wanted: list[int] | None) -> dict[int, Path]:
-    found = {int(path.stem[-2:]): path for path in sorted(folder.glob("betas_session[0-9][0-9].hdf5"))}
+def _mgh(path: Path) -> np.ndarray:
+    """The numbers of a FreeSurfer file, which nibabel would leave open."""
+    freesurfer = require("nibabel.freesurfer", purpose="reading surfaces of NSD")
+    with gzip.open(path) if path.suffix == ".mgz" else path.open("rb") as file:
+        return np.asarray(freesurfer.MGHImage.from_stream(file).dataobj)
+
+
+def _common(folder: Path, region: str) -> dict[str, np.ndarray]:
+    """Boolean (vertices,) of the common surface, for each hemisphere."""
+    return {side: _surface(folder, COMMON_LABELS.format(side=side, region=region)) > 0 for side in HEMISPHERES}
+
+
+def _there(folder: Path, name: str) -> Path:
+    if not (folder / name).is_file():
+        raise IntegrityError(_missing(folder, [name], 1))
+    return folder / name
+
+
+def _beta_names(session: int, space: str) -> list[str]:
+    if space == "func1pt8mm":
+        return [f"betas_session{session:02d}.hdf5"]
+    return [f"{side}.betas_session{session:02d}.mgh" for side in HEMISPHERES]
+
+
+def _sessions(folder: Path, wanted: list[int] | None, space: str) -> dict[int, Path]:
+    pattern = "betas_session[0-9][0-9].hdf5" if space == "func1pt8mm" else "lh.betas_session[0-9][0-9].mgh"
+    found = {int(path.stem[-2:]): path for path in sorted(folder.glob(pattern))}
     missing = sorted(set(wanted or []) - set(found))
     if missing or not found:
         raise IntegrityError(f"nsd: sessions {missing or 'of this person'} are not in {folder}")
     return found if wanted is None else {session: found[session] for session in wanted}
+
+
+def _surface_betas(path: Path, inside: dict[str, np.ndarray]) -> np.ndarray:
+    """Trial x vertex (percent signal change) from the files of both hemispheres, vertex x 1 x 1 x trial."""
+    parts = []
+    for side, mine in inside.items():
+        own = path.with_name(path.name.replace("lh.", f"{side}.", 1))
+        if not own.is_file():
+            raise IntegrityError(f"nsd: {own.name} is not in {own.parent}, beside that of the other hemisphere")
+        stored = _mgh(own)
+        if stored.shape[0] != len(mine):
+            raise AlignmentError(f"{own.name} has {stored.shape[0]} vertices, the region {len(mine)}")
+        parts.append(stored.reshape(len(mine), -1)[mine].T.astype(np.float32))
+    return np.concatenate(parts, axis=1)
 
 
 def _betas(path: Path, inside: np.ndarray) -> np.ndarray:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import shutil
+import sys
 
 import numpy as np
 import pytest
 import torch
+import xarray as xr
 
 from neurodecode import studies
-from neurodecode.exceptions import CapacityError, IntegrityError
+from neurodecode.attention import Training
+from neurodecode.exceptions import CapacityError, DownloadError, IntegrityError, ResumeError
 from neurodecode.reporting.document import compose
 from neurodecode.reporting.summary import opened
 
@@ -24,6 +27,8 @@ N_VALUES = 4
 MOVING = {"left": ("FFA-1", "EBA"), "right": ("FFA-1", "EBA")}
 STAYING = {"left": ("V1v",), "right": ("V1v",)}
 N_TRAIN, N_TEST, N_SESSIONS = 320, 60, 6
+BESIDE = 5  # vertices that do not count
+RIVALS = ("flattened ridge", "spatial x feature", "convolution", "class token ridge", "mean ridge")
 FAMILIES = {"prf-visualrois": {"V1v": 1}, "floc-faces": {"FFA-1": 2}, "floc-bodies": {"EBA": 1}}
 
 
@@ -33,15 +38,48 @@ def planted(rng):
     pictures = rng.normal(128, 12, (n, PIXELS, PIXELS, 3))
     marks = np.linalg.qr(rng.normal(size=(PATCH * PATCH * 3, 3 * (1 + N_VALUES))))[0].T
     marks = marks.reshape(3, 1 + N_VALUES, PATCH, PATCH, 3) * np.sqrt(PATCH * PATCH * 3)
-    carried = {}
+    carried, places = {}, {}
     for number, name in enumerate(("FFA-1", "EBA", "V1v")):
         values = carried[name] = rng.normal(size=(n, N_VALUES))
         place = rng.integers(0, SIDE - 1, size=(n, 2)) if name != "V1v" else np.tile([3, 3], (n, 1))
+        places[name] = place
         for row in range(n):
             thing = 30 * marks[number, 0] + 14 * np.tensordot(values[row], marks[number, 1:], 1)
             down, across = place[row] * PATCH
             pictures[row, down : down + PATCH, across : across + PATCH] += thing
-    return np.clip(np.rint(pictures), 0, 255).astype(np.uint8), carried
+    return np.clip(np.rint(pictures), 0, 255).astype(np.uint8), carried, places
+
+
+def surface(home, betas, side, areas, rng):
+    """The same responses on the common surface, behind vertices of no interest; labels on a surface of one's own."""
+    from netCDF4 import Dataset
+
+    common = home / "nsddata" / "freesurfer" / "fsaverage" / "label"
+    own = home / "nsddata" / "freesurfer" / "subj01" / "label"
+    steps = home / "nsddata" / "ppdata" / "subj01" / "transforms"
+    target = home / "nsddata_betas" / "ppdata" / "subj01" / "fsaverage" / betas.name
+    for folder in (common, own, steps, target):
+        folder.mkdir(parents=True)
+
+    def write(path, values):
+        values = np.asarray(values, np.float32)
+        nibabel.save(nibabel.MGHImage(values.reshape(len(values), 1, 1, *values.shape[1:]), np.eye(4)), path)
+
+    for code, where in (("lh", "left"), ("rh", "right")):
+        mine = np.flatnonzero((side == where).ravel())
+        step = rng.permutation(len(mine) + BESIDE)  # which vertex of one's own lies at each of the common surface
+        write(common / f"{code}.nsdgeneral.mgz", np.r_[np.zeros(BESIDE), np.ones(len(mine))])
+        write(steps / f"{code}.white-to-fsaverage.mgz", step + 1)
+        for family in ("prf-visualrois", "floc-bodies", "floc-faces", "floc-places", "floc-words"):
+            values = np.zeros(len(step))
+            for name, number in FAMILIES.get(family, {}).items():
+                values[step[BESIDE:]] += number * (areas.ravel()[mine] == name)
+            write(own / f"{code}.{family}.mgz", values)
+        for path in sorted(betas.glob("*.hdf5")):
+            with Dataset(path) as file:
+                values = file.variables["betas"][:].data.transpose(0, 3, 2, 1).reshape(-1, side.size)[:, mine] / 300
+            values = np.concatenate([np.full((len(values), BESIDE), 99.0), values], axis=1).T
+            write(target / f"{code}.{path.stem}.mgh", values)
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +94,7 @@ def miniature(tmp_path_factory):
     regions = home / "func1pt8mm" / "roi"
     regions.mkdir(parents=True)
     (home / "behav").mkdir()
-    pictures, carried = planted(rng)
+    pictures, carried, places = planted(rng)
     stimuli = root / "nsd" / "nsddata_stimuli" / "stimuli" / "nsd"
     stimuli.mkdir(parents=True)
     with Dataset(stimuli / "nsd_stimuli.hdf5", "w") as file:
@@ -102,6 +140,8 @@ def miniature(tmp_path_factory):
             for name, size in zip("tzyx", (len(rows), *GRID[::-1])):
                 file.createDimension(name, size)
             file.createVariable("betas", "i2", tuple("tzyx"))[:] = np.rint(300 * values.transpose(0, 3, 2, 1))
+    surface(root / "nsd", betas, side, areas, rng)
+    np.savez(root / "places.npz", **places)
     (home / "behav" / "responses.tsv").write_text("\n".join(lines) + "\n")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(3)
@@ -127,29 +167,53 @@ def found(tree, area, what):
     return next(row["found"] for row in tree.attrs["figures"] if row["name"] == f"{area}: {what}")
 
 
+def of_area(tree, name, area):
+    """Normalised accuracy of one encoder, mean over the units of an area."""
+    part = tree[name].to_dataset()
+    side, roi = area.split(" ", 1)
+    return float(np.nanmean(part["normalized"].values[part["roi"].values == f"{side} {roi}"]))
+
+
 def test_the_planted_table_is_found(tree):
-    """Areas whose things move gain from routing over everything; the area whose thing stays does not need it."""
+    """Where things move, routing is far above all; where a thing stays, a fixed map is as good and above ridge."""
     for side in ("left", "right"):
         for name in MOVING[side]:
-            area = f"{side} {name}"
-            assert found(tree, area, "routed, r") > 0.6
-            for rival in ("spatial x feature", "flattened ridge", "mean ridge"):
-                assert found(tree, area, f"routed − {rival}") > 0.2
+            score = {one: of_area(tree, one, f"{side} {name}") for one in ("routed", *RIVALS)}
+            assert score["routed"] >= 0.65
+            assert score["routed"] >= 0.5 + max(score[rival] for rival in RIVALS)
         for name in STAYING[side]:
-            area = f"{side} {name}"
-            assert found(tree, area, "routed, r") > 0.6
-            assert abs(found(tree, area, "routed − spatial x feature")) < 0.1
-        assert abs(found(tree, f"{side} rest", "routed, r")) < 0.15
+            score = {one: of_area(tree, one, f"{side} {name}") for one in ("routed", *RIVALS)}
+            assert score["routed"] >= score["spatial x feature"] - 0.05
+            assert score["spatial x feature"] >= score["flattened ridge"] + 0.05
+            assert max(score["mean ridge"], score["class token ridge"]) < 0.3
+        assert found(tree, f"{side} faces", "routed − best rival") > 0.5
+        assert abs(found(tree, f"{side} early (V1-V3)", "routed − best rival")) < 0.1
+        assert abs(float(tree["routed"]["score"].values[tree["routed"]["roi"].values == f"{side} rest"].mean())) < 0.15
+
+
+def test_attention_lies_on_the_thing_that_an_area_reads(tree, miniature):
+    places = np.load(miniature / "places.npz")
+    shown = tree["attention"].to_dataset()
+    near = []
+    for name in shown["query"].values.tolist():
+        roi = name.split(" ")[1]
+        if roi in ("FFA-1", "EBA"):
+            at = shown["attention"].sel(query=name).values.argmax(1)
+            rows = [int(one.removeprefix("nsd")) - 1 for one in shown["stimulus"].values.tolist()]
+            away = np.abs(np.stack(np.divmod(at, SIDE), 1) - places[roi][rows]).max(1)
+            near += (away <= 1).tolist()
+    assert len(near) == 24 and np.mean(near) >= 0.95
 
 
 def test_the_page_names_areas_and_what_was_predicted_before_the_start(tree):
     text = compose(opened(tree), tree, variants=1)
     assert "left FFA-1" in text and "without a row" in text and "of memory" in text
+    assert "waiting for tokens" in text
 
 
 def test_fitted_to_other_responses_it_falls_to_chance(tree):
-    shuffled = tree["shuffled"]["score"].values
-    assert abs(np.nanmean(shuffled)) < 0.1
+    shuffled = tree["shuffled"]
+    assert abs(np.nanmean(shuffled["score"].values)) < 0.1 and np.nanmean(shuffled["normalized"].values) <= 0.03
     assert np.nanmean(tree["routed"]["score"].values) > 0.3
     assert "r = " in tree.attrs["answer"] and "of other pictures" in tree.attrs["answer"]
 
@@ -171,47 +235,128 @@ def test_areas_that_are_not_there_have_no_score(tree):
     assert not any(row["name"].startswith("left PPA") for row in tree.attrs["figures"])
 
 
-def test_tokens_are_on_disk_and_the_run_goes_on_from_there(tree, miniature, tmp_path, monkeypatch):
-    from neurodecode.sources import network
+class Stopped(BaseException):
+    """What a killed process looks like from inside."""
+
+
+def test_a_run_that_is_killed_goes_on_where_it_was(miniature, tmp_path, monkeypatch, parts):
+    """Killed among the tokens, then among the fits: nothing is computed twice, and the figures are those of one run."""
+    from neurodecode.compute import training
 
     monkeypatch.setattr(studies, "write_result", lambda *_: None)
-    first = tmp_path / "first"
-    again = run(miniature, first, epochs=1, shuffled=False)
-    stored = first / "dry-run" / "blocks" / "tokens"
-    assert (stored / "info.json").is_file()
-    monkeypatch.setattr(network, "StoreSink", None)  # a second pass through the network would fail
-    once_more = run(miniature, first, epochs=1, shuffled=False)
-    assert once_more.attrs["figures"] == again.attrs["figures"]
+    quick = {"epochs": 3, "rivals": ["spatial x feature", "mean ridge"], "resamples": 20}
+    whole = run(miniature, tmp_path / "whole", **quick)
+    out, pictures, epochs = tmp_path / "killed", [], []
+
+    def keep(folder, number, values, said, real=parts.shards.keep):
+        if number == 3 and len(pictures) == 3:
+            pictures.append(0)
+            raise Stopped
+        pictures.append(len(values))
+        real(folder, number, values, said)
+
+    def write(*given, real=training._write, **named):
+        epochs.append(1)
+        real(*given, **named)
+        if len(epochs) == 5:
+            raise Stopped
+
+    def loaded(study, real=studies._load):
+        module = real(study)
+        sys.modules[f"{module.__name__}.shards"].keep = keep
+        return module
+
+    monkeypatch.setattr(studies, "_load", loaded)
+    monkeypatch.setattr(training, "_write", write)
+    with pytest.raises(Stopped):
+        run(miniature, out, **quick)
+    assert pictures == [64, 64, 64, 0] and not epochs
+    with pytest.raises(Stopped):
+        run(miniature, out, **quick)
+    assert sum(pictures) == N_TRAIN + N_TEST and len(epochs) == 5
+    again = run(miniature, out, **quick)
+    assert sum(pictures) == N_TRAIN + N_TEST and len(epochs) == 9  # three fits of three epochs, one each
+    assert again.attrs["figures"] == whole.attrs["figures"]
+    stored = out / "dry-run" / "blocks" / "tokens" / "shard_0002.npy"
+    raw = bytearray(stored.read_bytes())
+    raw[len(raw) // 2] ^= 1
+    stored.write_bytes(raw)
+    assert run(miniature, out, **quick).attrs["figures"] == whole.attrs["figures"]
+    assert sum(pictures) == N_TRAIN + N_TEST + 64
 
 
-def test_a_missing_file_is_named_before_anything_is_computed(miniature, tmp_path):
+def test_blocks_and_fits_are_put_together(miniature, tmp_path, monkeypatch):
+    monkeypatch.setattr(studies, "write_result", lambda *_: None)
+    some = {"blocks": [1, 2], "members": 2, "epochs": 1, "shuffled": False, "resamples": 20}
+    tree = run(miniature, tmp_path, **some)
+    assert any("mean of 4 fits" in note for note in tree.attrs["notes"])
+    assert len(list((tmp_path / "dry-run" / "blocks" / "fits" / "routed").glob("*.pt"))) == 4
+    assert set(tree["gains"]["rival"].values) == set(RIVALS)
+
+
+def test_the_common_surface_gives_the_same_units(miniature, tmp_path, monkeypatch):
+    """Vertices carry the responses of the voxels, so that scores of a linear rival agree area by area."""
+    monkeypatch.setattr(studies, "write_result", lambda *_: None)
+    some = {"epochs": 1, "rivals": ["class token ridge"], "shuffled": False, "resamples": 20}
+    one, two = (run(miniature, tmp_path / space, space=space, **some) for space in ("func1pt8mm", "fsaverage"))
+    assert two["routed"].sizes["unit"] == np.prod(GRID) and "vertex" in two["routed"].coords
+    assert two["routed"]["vertex"].values.min() == BESIDE
+    for area in ("left FFA-1", "right EBA", "left V1v"):
+        np.testing.assert_allclose(
+            of_area(one, "class token ridge", area), of_area(two, "class token ridge", area), atol=0.01
+        )
+
+
+def test_missing_files_are_named_before_anything_is_computed(miniature, tmp_path):
     root = tmp_path / "data"
     shutil.copytree(miniature, root)
     gone = next((root / "nsd").glob("**/betas_session03.hdf5"))
     gone.rename(gone.with_suffix(".part"))
-    with pytest.raises(IntegrityError, match=r"betas_session03\.hdf5 is not in"):
+    with pytest.raises(
+        IntegrityError, match=r"1 of 22 files are not in .*/nsd: nsddata_betas/.*/betas_session03\.hdf5"
+    ):
         run(root, tmp_path / "out")
-    gone.with_suffix(".part").rename(gone)
     next((root / "nsd").glob("**/lh.floc-faces.nii.gz")).unlink()
-    with pytest.raises(IntegrityError, match=r"lh\.floc-faces\.nii\.gz"):
+    with pytest.raises(
+        IntegrityError, match=r"2 of 22 .*roi/lh\.floc-faces\.nii\.gz, .*s3://natural-scenes-dataset/nsd"
+    ):
         run(root, tmp_path / "out")
+    next((root / "nsd").glob("**/lh.white-to-fsaverage.mgz")).unlink()
+    with pytest.raises(IntegrityError, match=r"1 of 29 .*transforms/lh\.white-to-fsaverage\.mgz"):
+        run(root, tmp_path / "surface", space="fsaverage")
+    (root / "nsd").rename(root / "natural-scenes")
+    with pytest.raises(IntegrityError, match="natural-scenes itself holds nsddata: name that folder nsd"):
+        run(root / "natural-scenes", tmp_path / "inside")
+    (tmp_path / "nothing").mkdir()
+    with pytest.raises(IntegrityError, match=r"17 of 17 files .*responses\.tsv.* and 11 more.*terms"):
+        studies.run_study("nsd_routed", data=tmp_path / "nothing", out=tmp_path / "other", dry_run=True)
     assert not (tmp_path / "out" / "dry-run" / "blocks").exists()
 
 
 def test_what_cannot_be_is_refused_before_it_starts(miniature, tmp_path):
-    with pytest.raises(CapacityError, match="does not fit in memory"):
+    with pytest.raises(CapacityError, match=r"does not fit in memory.*rivals="):
         run(miniature, tmp_path / "memory", max_memory=1e4)
-    with pytest.raises(CapacityError, match="too long"):
+    with pytest.raises(CapacityError, match=r"too long.*routed .*ridge .*--set device=cuda"):
         run(miniature, tmp_path / "time", most_hours=1e-9)
     assert not (tmp_path / "time" / "dry-run" / "blocks").exists()
+    with pytest.raises(ValueError, match="rivals="):
+        run(miniature, tmp_path / "name", rivals=["ridge"])
+
+
+def test_without_the_hub_it_says_how_to_bring_the_weights(parts, monkeypatch):
+    def away(*_, **__):
+        raise OSError("We couldn't connect to 'https://huggingface.co'")
+
+    monkeypatch.setattr(parts.tokens.network, "load_hub", away)
+    settings = studies.find_study("nsd_routed").settings
+    with pytest.raises(DownloadError, match=r"hf download facebook/dinov2-base --revision \w{40} .*--set backbone="):
+        parts.tokens.load_backbone(settings, False, 0)
 
 
 @pytest.fixture(scope="module")
 def parts():
     study = studies.find_study("nsd_routed")
     studies._load(study)
-    import sys
-
     return sys.modules["neurodecode_study_nsd_routed"]
 
 
@@ -226,14 +371,103 @@ def test_a_picture_of_425_pixels_has_31_by_31_tokens_of_which_30_by_30_count(par
     )
 
 
-def test_the_query_projection_is_the_one_that_was_asked_for(parts):
-    config = transformers.Dinov2Config(hidden_size=8, num_hidden_layers=3, num_attention_heads=2, patch_size=14)
-    model = transformers.Dinov2Model(config)
-    last = parts.tokens.query_layer(model, 1)
-    assert "layer.2." in last and isinstance(model.get_submodule(last), torch.nn.Linear)
-    assert "layer.0." in parts.tokens.query_layer(model, 3)
-    with pytest.raises(ValueError, match="3 blocks"):
-        parts.tokens.query_layer(model, 4)
+@pytest.mark.parametrize(("kind", "registers"), [("Dinov2", 0), ("Dinov2WithRegisters", 4)])
+def test_what_is_read_is_the_query_projection(parts, tmp_path, kind, registers):
+    """Tokens on disk are those computed by hand from the block before: LayerNorm, then the query weights."""
+    config = getattr(transformers, f"{kind}Config")(
+        hidden_size=8, num_hidden_layers=3, num_attention_heads=2, patch_size=14, image_size=42, initializer_range=0.3
+    )
+    model = getattr(transformers, f"{kind}Model")(config).eval()
+    pixels = np.random.default_rng(0).integers(0, 255, (70, 40, 33, 3)).astype(np.uint8)
+    names = np.array([f"nsd{row:05d}" for row in range(1, 71)])
+    chosen = Held(pixels)
+    X, classes = parts.shards.tokens_of(model, chosen, names, {"blocks": [1, 3], "device": "cpu"}, tmp_path / "tokens")
+    assert X.shape == (70, 3 * 3, 16) and classes.shape == (70, 16)
+    with torch.no_grad():
+        said = parts.tokens.padded(pixels, 14)
+        states = model(**said, output_hidden_states=True).hidden_states
+        for at, block in enumerate((2, 0)):
+            layer = model.encoder.layer[block]
+            attention = getattr(layer.attention, "attention", layer.attention)
+            project = getattr(attention, "q_proj", None) or attention.query
+            asked = layer.norm1(states[block]) @ project.weight.T + project.bias
+            mine = X.isel(unit=slice(8 * at, 8 * at + 8)).values.astype(np.float32)
+            np.testing.assert_allclose(mine, asked[:, 1 + registers :].numpy(), atol=5e-3)
+            np.testing.assert_allclose(classes[:, 8 * at : 8 * at + 8], states[block + 1][:, 0].numpy(), atol=5e-3)
+    assert X["layer"].values[0].startswith("encoder.layer.2.") and X["layer"].values[-1].startswith("encoder.layer.0.")
+    rows, tokens, units = [69, 3], [4, 0], [9, 2, 15]
+    np.testing.assert_array_equal(X[rows, tokens, units].values, X.values[np.ix_(rows, tokens, units)])
+    assert X[5, 2].values.shape == (16,)
+    for wrong in ([4], [], [1, 1]):
+        with pytest.raises(ValueError, match="3 blocks"):
+            parts.tokens.layers_of(model, wrong)
+    model.layernorm.weight.data += 1
+    with pytest.raises(ResumeError, match="weights differ"):
+        parts.shards.tokens_of(model, chosen, names, {"blocks": [1, 3], "device": "cpu"}, tmp_path / "tokens")
+
+
+class Held:
+    """Pictures in memory, as those on disk are asked."""
+
+    def __init__(self, values):
+        self.values, self.shape, self.ndim, self.dtype = values, values.shape, 4, values.dtype
+
+    def __len__(self):
+        return len(self.values)
+
+    def __getitem__(self, rows):
+        return self.values[rows]
+
+    def at(self, rows):
+        return Held(self.values[rows])
+
+
+def test_components_are_ridge_on_all_tokens(parts):
+    from sklearn.preprocessing import StandardScaler
+
+    from neurodecode.linear import Ridge
+
+    rng = np.random.default_rng(0)
+    X = xr.DataArray(rng.normal(size=(50, 6, 5)).astype(np.float32), dims=("sample", "token", "unit"))
+    X = X.assign_coords(attended=(("sample", "token"), np.broadcast_to(np.arange(6) < 4, (50, 6))))
+    Y = rng.normal(size=(40, 3))
+    flat = X.values[:, :4].reshape(50, -1)
+    flat = StandardScaler().fit(flat[:40]).transform(flat)
+    found = parts.rivals.components(X, 40, chunk=1000)
+    for alpha in (0.1, 10.0):
+        same = Ridge(4 * alpha).fit(flat[:40], Y).predict(flat[40:])  # four places are brought to the scale of one
+        np.testing.assert_allclose(Ridge(alpha).fit(found[:40], Y).predict(found[40:]), same, atol=1e-4)
+    np.testing.assert_allclose(parts.rivals.means(X), X.values[:, :4].mean(1), rtol=1e-5)
+
+
+def test_the_convolution_has_eleven_by_eleven_places_and_is_penalised_by_norms(parts):
+    maps = parts.convolution.Maps(4, 2, 31, 31)
+    assert maps.width == 2 * 11 * 11 and maps(torch.zeros(1, 961, 4)).shape == (1, 1, 242)
+    rng = np.random.default_rng(0)
+    X, Y = rng.normal(size=(60, 9, 3)), rng.normal(size=(60, 2))
+    look = {"channels": 2, "max_epochs": 30, "random_state": 0, "training": Training(learning_rate=0.03)}
+    free, held = (parts.convolution.ConvolutionEncoder(penalty=one, **look).fit(X, Y) for one in (0.0, 10.0))
+    norms = [sum(float(one.norm().detach()) for one in fit.module_.parameters()) for fit in (free, held)]
+    assert norms[1] < 0.5 * norms[0] and free.predict(X).shape == (60, 2)
+
+
+def test_trials_of_test_pictures_do_not_reach_the_standardisation(parts):
+    rng = np.random.default_rng(0)
+    names = np.repeat([f"nsd{one:05d}" for one in range(60)], 3)
+    brain = xr.DataArray(
+        rng.normal(3, 2, size=(180, 4)),
+        dims=("sample", "unit"),
+        coords={"stimulus": ("sample", names), "session": ("sample", np.tile([1, 2, 3], 60))},
+    )
+    train, test = parts.layout.split(brain, names[-90:], False)
+    assert not set(train) & set(test) and len(train) == len(test) == 30
+    other = brain.copy(data=np.where(np.isin(names, test)[:, None], brain.values + 50, brain.values))
+    one, two = (parts.layout.standardised(each, train) for each in (brain, other))
+    known = np.isin(names, train)
+    np.testing.assert_array_equal(one.values[known], two.values[known])
+    for session in (1, 2, 3):
+        part = one.values[known & (one["session"].values == session)]
+        np.testing.assert_allclose([part.mean(0), part.std(0) - 1], 0, atol=1e-5)
 
 
 def test_resampled_differences_are_right_where_the_answer_is_known(parts):
@@ -254,6 +488,6 @@ def test_the_published_settings_are_the_defaults():
     settings = studies.find_study("nsd_routed").settings
     expected = {
         "width": 768, "heads": 16, "hidden": 1024, "epochs": 15, "batch": 16, "learning_rate": 5e-4,
-        "weight_decay": 1e-4, "clip": 0.1, "dropout": 0.1, "block": 1,
+        "weight_decay": 1e-4, "clip": 0.1, "dropout": 0.1, "blocks": [1], "channels": 256, "penalty": 0.02,
     }  # fmt: skip
     assert {key: settings[key] for key in expected} == expected
