@@ -173,7 +173,7 @@ def analyse(problem: Problem, over: str, n_bootstrap: int, rng: np.random.Genera
     short = _contrasts(rows, np.full(len(ceiling), rows), ceiling)
     contrasts = np.vstack([single, pairs, short])[:, known]
     estimate = contrasts @ means[known]
-    variance, freedom = spread(problem, over).within(known).of(contrasts, over)
+    variance, freedom = spread(problem, over).of(contrasts, known)
     error = np.sqrt(variance)
     # What differs by rounding only does not differ.
     same = error <= 1e-10

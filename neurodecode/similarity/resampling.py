@@ -130,36 +130,6 @@ class Problem:
         least = LEAST_DISTINCT if self.fold is None else LEAST_IN_FOLD
         return all(test.distinct >= least and len(test.kept) > 2 for _, test in self.blocks(counts))
 
-    def pair_parts(self) -> np.ndarray | None:
-        """(models + 2, subjects, pairs): by how much each pair moves a score, to first order; None for a table's row.
-
-        With unit vectors u and v, ``r = sum u v`` and a pair moves it by ``u v - r (u^2 + v^2) / 2``.
-        """
-        if not isinstance(self.measure, Cosine):
-            return None
-        rows = []
-        blocks = self.blocks(np.ones(self.n))
-        everyone = np.ones((1, self.n_subjects))
-        for train, test in blocks:
-            aims = self.measure.units(self.data, test)
-            others = self.measure.others(self.data, test) if self.n_subjects > 1 else np.full_like(aims, np.nan)
-            part = np.empty((len(self.models) + 2, *aims.shape))
-            for at, (model, parts) in enumerate(self.models):
-                weights = np.ones((1, 1))
-                if model.fitted:
-                    weights = self.left_out_weights(at, everyone, train)[2]
-                vectors = self.measure.units(self.measure.prepare(weights @ parts), test)
-                empty = np.abs(weights).sum(axis=1, keepdims=True) == 0
-                part[at] = _moves(np.where(empty, 0.0, vectors), aims)
-            part[-2] = part[-1] = _moves(others, aims)
-            rows.append(part)
-        return np.concatenate(rows, axis=2) / len(blocks)
-
-
-def _moves(one: np.ndarray, two: np.ndarray) -> np.ndarray:
-    product = one * two
-    return product - 0.5 * product.sum(axis=1, keepdims=True) * (one**2 + two**2)
-
 
 def mean_over(values: np.ndarray, times: np.ndarray) -> np.ndarray:
     """(draws, rows, subjects), (draws, subjects) -> (draws, rows): means over the subjects drawn, NaN if one lacks."""
@@ -178,95 +148,154 @@ def stimulus_folds(n: int, rng: np.random.Generator) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Spread:
-    """Variances and covariances of the mean scores of models and ceilings, in parts that add up as wanted.
+class LeftOut:
+    r"""What leaving out one, and two, of n does to statistics, and how these vary over n others.
 
-    Each is a (rows, rows) covariance. ``subjects``: over new subjects, stimuli as they are. ``stimuli``: over new
-    stimuli, subjects as they are. ``subject_ends`` and ``stimulus_ends``: the same with pairs (of subjects, of stimuli)
-    counted at both ends. ``shared``: what belongs to a subject and a stimulus together, which is in either.
+    With ``T`` a statistic, ``T_i`` and ``T_ij`` the same without one and without two:
+
+    ``l_i = (n - 1)(mean of T_i - T_i)``,  ``Q_ij = n T - (n - 1)(T_i + T_j) + (n - 2) T_ij``
+    ``J = sum of l_i^2 / (n (n - 1))``,  ``B = (n - 3) / (2 (n - 2)) mean of Q_ij^2``.
+
+    J is the jackknife. Of what each of n does alone it counts all once; of what two do together, which is in the score
+    of a pair, it counts all twice: for a mean over pairs, v_1 the variance of what one does to its pairs and v_2 of
+    what a pair does alone, it expects ``4 v_1 / n + 4 v_2 / (n (n - 2))`` where T varies by
+    ``4 v_1 / n + 2 v_2 / (n (n - 1))``. B expects the difference, so ``J - B`` is the variance.
+
+    Attributes
+    ----------
+    moves : (n, rows) of l. second : (pairs, rows) of Q. one, two : (pairs,) who was left out.
+
+    Source: Efron and Stein 1981, Annals of Statistics 9, section 5 (second differences).
     """
 
-    subjects: np.ndarray
-    subject_ends: np.ndarray
-    stimuli: np.ndarray
-    stimulus_ends: np.ndarray
-    shared: np.ndarray
-    n_subjects: int
-    n_stimuli: int
+    moves: np.ndarray
+    second: np.ndarray
+    one: np.ndarray
+    two: np.ndarray
 
-    def within(self, rows: np.ndarray) -> Spread:
-        """The parts of some rows."""
-        at = np.ix_(rows, rows)
-        one, two, three, four, five = (part[at] for part in self._parts())
-        return Spread(one, two, three, four, five, self.n_subjects, self.n_stimuli)
+    @classmethod
+    def of(cls, whole: np.ndarray, without: np.ndarray, without_two: np.ndarray) -> LeftOut:
+        """From statistics (rows,), (n, rows) and, for the pairs of :func:`pairs_drawn`, (pairs, rows)."""
+        n = len(without)
+        one, two = pairs_drawn(n)
+        second = n * whole - (n - 1) * (without[one] + without[two]) + (n - 2) * without_two
+        return cls((n - 1) * (without.mean(axis=0) - without), second, one, two)
 
-    def _parts(self) -> tuple[np.ndarray, ...]:
-        return self.subjects, self.subject_ends, self.stimuli, self.stimulus_ends, self.shared
+    def turned(self, contrasts: np.ndarray, rows: np.ndarray) -> LeftOut:
+        """Of sums of some rows: contrasts (q, kept), positions (kept,)."""
+        return replace(self, moves=self.moves[:, rows] @ contrasts.T, second=self.second[:, rows] @ contrasts.T)
 
-    def of(self, contrasts: np.ndarray, over: str) -> tuple[np.ndarray, np.ndarray]:
-        """Variance and degrees of freedom of each row of ``contrasts`` (q, rows), over subjects, stimuli or both."""
-        subject, subject_ends, stimulus, stimulus_ends, shared = (
-            np.einsum("qi,ij,qj->q", contrasts, part, contrasts) for part in self._parts()
-        )
-        # A + B is at least half of A + 2 B.
-        subject, stimulus = np.maximum(subject, 0.5 * subject_ends), np.maximum(stimulus, 0.5 * stimulus_ends)
-        if over == "subject":
-            return np.maximum(subject, 0.0), np.full(len(subject), self.n_subjects - 1.0)
-        if over == "stimulus":
-            return np.maximum(stimulus, 0.0), np.full(len(stimulus), self.n_stimuli - 1.0)
-        # The sum is at least the larger one, but the larger of two estimates would be too large where both are noise.
-        total = np.maximum(subject + stimulus - shared, np.minimum(subject, stimulus))
-        # Satterthwaite: degrees of freedom of a sum of two variances, not below those of the smaller sample.
-        below = subject**2 / (self.n_subjects - 1.0) + stimulus**2 / (self.n_stimuli - 1.0)
+    @property
+    def jackknife(self) -> np.ndarray:
+        """(rows, rows) covariance J."""
+        n = len(self.moves)
+        return self.moves.T @ self.moves / (n * (n - 1.0))
+
+    @property
+    def pairs(self) -> np.ndarray:
+        """(rows, rows) covariance B; 0 for fewer than 4. Left out are pairs without which a row is not known."""
+        n = len(self.moves)
+        if n < 4:
+            return np.zeros((self.moves.shape[1],) * 2)
+        known = self.second[np.isfinite(self.second[:, np.isfinite(self.moves).all(axis=0)]).all(axis=1)]
+        return 0.5 * (n - 3.0) / (n - 2.0) * known.T @ known / max(len(known), 1)
+
+    def variance(self) -> tuple[np.ndarray, np.ndarray]:
+        r"""(rows,) variances, and their degrees of freedom.
+
+        What one does alone is not below 0, so J - B is at least J / 2. J has n - 1 degrees of freedom and B many more,
+        so J - B has ``(n - 1)((J - B) / J)^2``, in which 1 / J is too large by (n - 1) / (n - 3) on average.
+
+        Source: Satterthwaite 1946, Biometrics Bulletin 2; Gaylor and Hopper 1969, Technometrics 11 (differences).
+        """
+        n = len(self.moves)
+        whole, twice = np.diagonal(self.jackknife), np.diagonal(self.pairs)
         with np.errstate(invalid="ignore", divide="ignore"):
-            freedom = np.where(below > 0, total**2 / below, 1.0)
-        return np.maximum(total, 0.0), np.maximum(freedom, min(self.n_subjects, self.n_stimuli) - 1.0)
+            share = np.where(whole > 0, np.minimum(twice / whole, 0.5), 0.0)
+        return whole * (1.0 - share), (n - 1.0) * (1.0 - share * max(n - 3.0, 0.0) / (n - 1.0)) ** 2
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How mean scores of models and ceilings vary over new subjects, new stimuli, or both.
+
+    Attributes
+    ----------
+    subjects, stimuli : (rows) with one and two of them left out; None where the statement is not about them.
+    shared : (rows, rows) covariance of what a subject and a stimulus have together, which is in either of the two.
+    """
+
+    subjects: LeftOut | None
+    stimuli: LeftOut | None
+    shared: np.ndarray
+
+    def of(self, contrasts: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(q,) variance and degrees of freedom of contrasts (q, kept) between the rows at the positions ``rows``."""
+        parts = [part.turned(contrasts, rows) for part in (self.subjects, self.stimuli) if part is not None]
+        found = [part.variance() for part in parts]
+        total, freedom = found[0]
+        if len(parts) == 2:
+            (subject, few), (stimulus, many) = found
+            shared = np.einsum("qi,ij,qj->q", contrasts, self.shared[np.ix_(rows, rows)], contrasts)
+            # The sum is at least the larger one, but the larger of two estimates is too large where both are noise.
+            total = np.maximum(subject + stimulus - shared, np.minimum(subject, stimulus))
+            # Satterthwaite: degrees of freedom of a sum of two variances, not below those of the smaller sample.
+            below = subject**2 / few + stimulus**2 / many
+            with np.errstate(invalid="ignore", divide="ignore"):
+                freedom = np.where(below > 0, total**2 / below, 1.0)
+            freedom = np.maximum(freedom, min(len(part.moves) for part in parts) - 1.0)
+        return total, freedom
 
 
 def spread(problem: Problem, over: str) -> Spread:
-    r"""Variance of mean scores over new subjects and new stimuli, from leaving one out.
+    r"""How mean scores vary over new subjects and new stimuli, from leaving out one and two of them.
 
-    Subjects: the jackknife, which for the mean of fixed models' scores is their variance over n. A ceiling is a mean
-    over pairs of subjects: :func:`pairs_of_subjects` is taken off, what two of them have together being counted twice.
+    For subjects and for stimuli see :class:`LeftOut`: a score is a mean over pairs of stimuli, a ceiling (and the score
+    of a fitted model) one over pairs of subjects as well. Scores of fixed models are means over subjects, whose second
+    differences are 0, and their variance is that of the scores over n.
 
-    Stimuli: a score is a mean over pairs. What a stimulus does to all of its pairs makes the variance A, what a pair
-    does alone makes B; the score varies by A + B. Leaving one stimulus out counts a pair at both of its ends, A + 2 B;
-    drawing stimuli with replacement counts it three times, A + 3 B. B is the sum of squares of what single pairs move,
-    ``B = sum over pairs of psi^2``, so ``A + B = jackknife - B``.
-
-    Both: ``subjects + stimuli - shared``, the part that a subject and a stimulus have together being in either. For
-    one subject A and B hold it whole, for the mean of S subjects an S-th of it, and the difference tells how large it
-    is: ``shared = (V_one - V_mean) / (S - 1)``, V_one the mean over subjects of A + B of their own scores, for the
+    Both: ``subjects + stimuli - shared``, the part that a subject and a stimulus have together being in either. One
+    subject's own score holds S times of it that the mean of S subjects holds, and the difference tells how large it
+    is: ``shared = (V_one - V_mean) / (S - 1)``, V the variance over stimuli, V_one the mean over subjects, for the
     lower ceiling of what each moves (:func:`reach`).
-
-    Source: Fafchamps and Gubert 2007, Journal of Development Economics 83, eq. 2.5; Aronow, Samii and Assenova 2015,
-    Political Analysis 23, eq. 5 (pairs that share an end); Efron and Stein 1981, Annals of Statistics 9 (the jackknife,
-    and its bias from second differences).
     """
     rows, subjects, n = len(problem.models) + 2, problem.n_subjects, problem.n
-    empty = np.zeros((rows, rows))
-    by_subject = subject_ends = by_stimulus = stimulus_ends = shared = empty
+    people = stimuli = None
+    shared = np.zeros((rows, rows))
+    everyone = np.ones((1, subjects))
     if over != "stimulus":
-        times = 1.0 - np.eye(subjects)
-        values = mean_over(problem.together(np.ones(n), times), times)
-        subject_ends = _jackknife(values)
-        by_subject = subject_ends.copy()
-        by_subject[-2:, -2:] -= pairs_of_subjects(problem, values[:, -2:])
+        times = left_out(subjects)
+        people = _left_out_of(mean_over(problem.together(np.ones(n), times), times), subjects)
     if over != "subject":
-        values = problem.across(1.0 - np.eye(n), np.ones((1, 1, subjects)))[:, 0]
-        parts = problem.pair_parts()
+        values = problem.across(left_out(n), everyone[None])[:, 0]
         mean = values.mean(axis=2)
-        stimulus_ends = _jackknife(mean)
-        by_stimulus = stimulus_ends if parts is None else stimulus_ends - parts.mean(axis=1) @ parts.mean(axis=1).T
+        stimuli = _left_out_of(mean, n)
         if over == "both":
-            far = reach(float(mean[:, -2].mean()), subjects)
+            far = reach(float(mean[0, -2]), subjects)
             values[:, -2] = mean[:, -2:-1] + far * (values[:, -2] - mean[:, -2:-1])
-            alone = sum(_jackknife(values[:, :, s]) for s in range(subjects)) / subjects
-            if parts is not None:
-                parts[-2] = parts[-2].mean(axis=0) + far * (parts[-2] - parts[-2].mean(axis=0))
-                alone = alone - np.einsum("isp,jsp->ij", parts, parts) / subjects
-            shared = (alone - by_stimulus) / (subjects - 1)
-    return Spread(by_subject, subject_ends, by_stimulus, stimulus_ends, shared, subjects, n)
+            alone = [_left_out_of(values[:, :, s], n) for s in range(subjects)]
+            own = sum(one.jackknife - one.pairs for one in alone) / subjects
+            shared = (own - (stimuli.jackknife - stimuli.pairs)) / (subjects - 1)
+    return Spread(people, stimuli, shared)
+
+
+def left_out(n: int) -> np.ndarray:
+    """(1 + n + pairs, n) counts: all, without each one, without the two of :func:`pairs_drawn`.
+
+    Examples
+    --------
+    >>> left_out(3).shape
+    (4, 3)
+    """
+    one, two = pairs_drawn(n)
+    pairs = np.ones((len(one), n))
+    pairs[np.arange(len(one)), one] = pairs[np.arange(len(one)), two] = 0.0
+    return np.vstack([np.ones((1, n)), 1.0 - np.eye(n), pairs])
+
+
+def _left_out_of(values: np.ndarray, n: int) -> LeftOut:
+    """From statistics (1 + n + pairs, rows) in the order of :func:`left_out`."""
+    return LeftOut.of(values[0], values[1 : n + 1], values[n + 1 :])
 
 
 def reach(lower: float, s: int) -> float:
@@ -281,47 +310,27 @@ def reach(lower: float, s: int) -> float:
     return float(2.0 - (s - 1) * h / (1.0 + (s - 2) * h))
 
 
-def pairs_of_subjects(problem: Problem, without: np.ndarray) -> np.ndarray:
-    r"""(2, 2) covariance of the ceilings from what two subjects have together; 0 for fewer than 4 subjects.
+def pairs_drawn(n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Pairs to leave out: none below 4, all up to 25; above about 300 (25 / n)^2, n / 2 at least, spread evenly.
 
-    Second differences single it out, S subjects, ``T_i`` and ``T_ij`` the ceiling without one and without two:
+    Beside what one of n does, what two do together falls as 1 / n, so that fewer pairs say it as well.
 
-    ``Q_ij = S T - (S - 1)(T_i + T_j) + (S - 2) T_ij``, ``B = (S - 3) / (S (S - 1)(S - 2)) sum over i < j of Q_ij^2``.
-
-    For a mean over pairs, v_1 the variance of what one subject does to its pairs and v_2 of what a pair does alone, the
-    jackknife expects ``4 v_1 / S + 4 v_2 / (S (S - 2))`` where T varies by ``4 v_1 / S + 2 v_2 / (S (S - 1))``; B
-    expects the difference. Scores of fixed models have no such part.
-
-    Source: Efron and Stein 1981, Annals of Statistics 9, section 5 (second differences).
+    Examples
+    --------
+    >>> [len(pairs_drawn(n)[0]) for n in (3, 4, 25, 40, 92)]
+    [0, 6, 300, 120, 46]
     """
-    s = problem.n_subjects
-    if s < 4:
-        return np.zeros((2, 2))
-    one, two = pairs_drawn(s)
-    times = np.ones((len(one), s))
-    times[np.arange(len(one)), one] = times[np.arange(len(one)), two] = 0.0
-    stimuli, all_of_them = np.ones(problem.n), np.ones((1, s))
-    whole = mean_over(problem.bounds(stimuli, all_of_them), all_of_them)
-    without_both = mean_over(problem.bounds(stimuli, times), times)
-    second = s * whole - (s - 1) * (without[one] + without[two]) + (s - 2) * without_both
-    mean = second.T @ second / len(one)
-    return np.asarray(0.5 * (s - 3) / (s - 2) * mean)
-
-
-def pairs_drawn(s: int) -> tuple[np.ndarray, np.ndarray]:
-    """Pairs of subjects: all up to 25 subjects; above, about 300, every subject in as many as any other."""
-    if s <= 25:
-        return np.triu_indices(s, 1)
-    lags = np.arange(1, max(2, 300 // s) + 1)
-    one = np.tile(np.arange(s), len(lags))
-    return one, (one + np.repeat(lags, s)) % s
-
-
-def _jackknife(values: np.ndarray) -> np.ndarray:
-    """(n, rows) statistics with one left out -> (rows, rows) covariance of the statistic."""
-    n = len(values)
-    off = values - values.mean(axis=0)
-    return (n - 1.0) / n * off.T @ off
+    if n < 4:
+        return np.empty(0, dtype=np.intp), np.empty(0, dtype=np.intp)
+    if n <= 25:
+        return np.triu_indices(n, 1)
+    wanted = 300.0 * (25.0 / n) ** 2
+    if wanted <= n:
+        one = np.arange(n // 2)
+        return one, one + n // 2
+    lags = np.arange(1, int(np.ceil(wanted / n)) + 1)
+    one = np.tile(np.arange(n), len(lags))
+    return one, (one + np.repeat(lags, n)) % n
 
 
 @dataclass(frozen=True)

@@ -145,12 +145,6 @@ class Cosine:
         vectors = unit(self.image(taken, sample))
         return bounds_of_products(vectors @ vectors.T, times)
 
-    def others(self, prepared: np.ndarray, sample: Sample) -> np.ndarray:
-        """(m, kept pairs) unit vectors of the pooled others of every subject."""
-        parts = self.taken(prepared, sample) if self.ranked else self.units(prepared, sample)
-        pooled = parts.sum(axis=0) - parts
-        return unit(self.image(ranks_of_halves(pooled, sample.weights), sample)) if self.ranked else unit(pooled)
-
     def _ranked_bounds(self, ranks: np.ndarray, sample: Sample, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         own, length = _off_middle(ranks, sample)
         lower, upper = np.full(times.shape, np.nan), np.full(times.shape, np.nan)
