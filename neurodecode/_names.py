@@ -26,6 +26,8 @@ def lookup(table: Mapping[str, Any], key: Any, argument: str, *, callables: bool
         return table[key]
     near = difflib.get_close_matches(str(key), list(table), n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
+    if not table:
+        raise ValueError(f"{argument}={key!r} is not known: there is none to choose.")
     names = ", ".join(repr(name) for name in table)
     end = ", or pass a callable." if callables else "."
     raise ValueError(f"{argument}={key!r} is not known.{hint} Choose one of {names}{end}")

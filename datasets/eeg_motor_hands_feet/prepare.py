@@ -22,12 +22,11 @@ def load(
     runs = {}
     for run in (1, 2):
         with np.load(folder / f"run{run}.npz") as stored:
-            microvolts = (stored["signal"] - stored["offset"][:, None]) * stored["gain"][:, None].astype(float)
-            code, names, place = stored["stimulus_code"].astype(int), stored["ch_names"], stored["ch_pos"]
-            rate = float(stored["sfreq"])
-        raw = eeg.from_array(microvolts, sfreq=rate, channels=names, positions=place, units="uV")
-        begins = np.flatnonzero((code != 0) & (np.r_[0, code[:-1]] == 0))
-        events = np.stack([begins, np.zeros_like(begins), code[begins]], axis=1)
+            raw = eeg.from_array(
+                stored["signal"], sfreq=float(stored["sfreq"]), channels=stored["ch_names"],
+                positions=stored["ch_pos"], units="uV", gain=stored["gain"], offset=stored["offset"],
+            )  # fmt: skip
+            events = eeg.from_codes(stored["stimulus_code"])
         runs[f"run {run}"] = eeg.epochs(
             raw, events=events, event_id={"hands": 1, "feet": 2}, tmin=tmin, tmax=tmax, l_freq=l_freq, h_freq=h_freq,
             decimate=decimate, recording="movement", run=run, subject="sub-01", dataset="eeg_motor_hands_feet",

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from .._names import lookup
+from .._numbers import whole
 from ..exceptions import DegenerateDataError
 from .random import check_random_state
 
@@ -122,7 +123,7 @@ def permutation_orders(
     Raises
     ------
     DegenerateDataError : nothing can be exchanged; the message says why.
-    ValueError : ``how`` is not known, or labels have another length.
+    ValueError : ``how`` is not known, labels have another length, or the number of draws is no whole number.
 
     Examples
     --------
@@ -133,7 +134,7 @@ def permutation_orders(
     """
     draw = lookup({"shuffle": _shuffled, "shift": _shifted}, how, "how")
     rng = check_random_state(random_state)
-    orders = np.tile(np.arange(n_samples, dtype=np.intp), (int(n_permutations), 1))
+    orders = np.tile(np.arange(n_samples, dtype=np.intp), (whole(n_permutations, "permutations"), 1))
     draw(orders, blocks, groups, min_shift, rng)
     return orders
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from .._numbers import numbers_of
 from ..compute.nulls import codes
 from ..compute.scores import pearson
 from ..exceptions import AlignmentError, DegenerateDataError
@@ -294,9 +295,9 @@ def fit_ceiling(ceiling: Any, units: dict[str, np.ndarray], shape: tuple[int, ..
     Raises
     ------
     AlignmentError : another number of units, or units with other labels.
-    ValueError : it is the ceiling of another score.
+    ValueError : it is the ceiling of another score, or no numbers.
     """
-    values = np.asarray(plain(ceiling), dtype=np.float64)
+    values = numbers_of(plain(ceiling), "ceiling", "a number a unit, such as repeat_ceiling(Y, by='stimulus') gives")
     values = np.broadcast_to(values, shape) if values.ndim == 0 else values
     if values.ndim < len(shape) and values.shape == shape[: values.ndim]:
         values = np.broadcast_to(values.reshape(values.shape + (1,) * (len(shape) - values.ndim)), shape)

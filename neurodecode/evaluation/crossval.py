@@ -15,6 +15,7 @@ import numpy as np
 import xarray as xr
 
 from .. import __version__
+from .._numbers import whole
 from ..compute.random import check_random_state
 from ..exceptions import DegenerateDataError, NeurodecodeWarning
 from .assemble import assemble
@@ -191,8 +192,7 @@ def _check_options(pool: str, permutations: int, keep: str | tuple[str, ...]) ->
     """Whether predictions are kept."""
     if pool not in ("folds", "predictions"):
         raise ValueError(f"pool={pool!r} is not known; choose 'folds' (mean of folds) or 'predictions' (all together)")
-    if int(permutations) < 0:
-        raise ValueError(f"permutations={permutations}: a number from 0 is needed")
+    whole(permutations, "permutations")
     kept = (keep,) if isinstance(keep, str) else tuple(keep)
     if set(kept) - set(KEEP):
         raise ValueError(f"keep={keep!r} is not known; choose {KEEP[0]!r}")

@@ -292,7 +292,8 @@ def resolve_splits(
         pairs = [_pair(pair) for pair in splits]
         text = f"{len(pairs)} given folds"
     else:
-        raise ValueError(f"splits={splits!r} is neither a splitter, a list of (train, test), a number nor None")
+        hint = f"; to hold out its values, pass SplitBy({splits!r})" if isinstance(splits, str) else ""
+        raise ValueError(f"splits={splits!r} is neither a splitter, a list of (train, test), a number nor None{hint}")
     if isinstance(splits, (SplitBy, Contiguous)):
         names = splits.names(view, groups)
     else:
@@ -301,9 +302,10 @@ def resolve_splits(
 
 
 def _pair(pair: Any) -> tuple[np.ndarray, np.ndarray]:
-    sides = tuple(pair)
+    sides = tuple(pair) if hasattr(pair, "__iter__") and not isinstance(pair, (str, bytes)) else (pair,)
     if len(sides) != 2:
-        raise ValueError(f"a fold is a pair (train, test); this one has {len(sides)} parts")
+        said = f"has {len(sides)} parts" if sides[1:] or not sides else f"is {pair!r}"
+        raise ValueError(f"a fold is a pair (train, test) of positions; this one {said}")
     return np.asarray(sides[0]), np.asarray(sides[1])
 
 

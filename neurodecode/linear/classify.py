@@ -137,7 +137,7 @@ class LinearClassifier(ClassifierMixin, BaseEstimator):
         classes = np.unique(labels)
         if len(classes) < 2:
             raise DegenerateDataError(
-                f"{len(labels)} sample(s) of one class, {classes[0]!r}, came; LinearClassifier needs 2 or more."
+                f"{len(labels)} sample(s) of one class, {classes[0].item()!r}, came; LinearClassifier needs 2 or more."
             )
         self.estimator_ = _fit(build(self), x, labels)
         self.classes_ = self.estimator_.classes_

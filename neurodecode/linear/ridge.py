@@ -13,6 +13,7 @@ from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 from sklearn.model_selection import KFold, check_cv
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
+from .._numbers import numbers_of
 from ..compute.batching import batches
 from ..compute.device import resolve
 from ..compute.linalg import (
@@ -397,7 +398,7 @@ def _shared(scores: np.ndarray, targets: Targets, copies: int) -> np.ndarray:
 
 def _penalties(alphas: Any) -> np.ndarray:
     """The grid, largest first, so that the first of equals is the larger penalty."""
-    values = np.atleast_1d(np.asarray(alphas, dtype=np.float64))
+    values = np.atleast_1d(numbers_of(alphas, "alphas", "one or more finite numbers, 0 or above"))
     if values.ndim != 1 or not len(values) or not np.isfinite(values).all() or (values < 0).any():
         raise ValueError(f"alphas={alphas!r}: expected one or more finite numbers, 0 or above.")
     return np.unique(values)[::-1].copy()

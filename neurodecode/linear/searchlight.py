@@ -13,6 +13,7 @@ from scipy.spatial import cKDTree
 from sklearn.base import is_classifier
 from sklearn.utils.validation import check_is_fitted
 
+from .._numbers import amount
 from ..exceptions import AlignmentError, DegenerateDataError
 from ..representation import Labels, check_same_units, labelled
 from . import _inputs
@@ -182,9 +183,7 @@ class Searchlight(_Each):
             )
         if self.radius is None:
             return members(self.neighbours, p)
-        if not np.isfinite(self.radius) or self.radius < 0:
-            raise ValueError(f"radius={self.radius!r}: expected millimetres, 0 or more.")
-        return spheres(positions(X), float(self.radius))
+        return spheres(positions(X), self.radius)
 
 
 @dataclass(frozen=True)
@@ -251,6 +250,7 @@ def spheres(places: np.ndarray, radius: float) -> Any:
     >>> spheres(np.array([[0.0, 0, 0], [2, 0, 0], [4, 0, 0]]), 2.0).toarray().astype(int).tolist()
     [[1, 1, 0], [1, 1, 1], [0, 1, 1]]
     """
+    radius = amount(radius, "radius", unit="millimetres")
     tree = cKDTree(places)
     return members(tree.query_ball_point(places, radius * (1 + 1e-9), return_sorted=True), len(places))
 

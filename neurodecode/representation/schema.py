@@ -88,6 +88,10 @@ def as_representation(
             continue
         if dim not in sizes:
             raise AlignmentError(f"{dim}= is given, but the dims are {names}; name the dimension in dims=.")
+        if not hasattr(entries, "keys"):
+            raise TypeError(
+                f"{dim}= is a {type(entries).__name__}; expected coordinates by name, such as {dim}={{'name': values}}."
+            )
         for name in entries:
             _free(name, dim, coords)
             coords[str(name)] = (dim, coordinate(entries[name], sizes[dim], str(name), dim))

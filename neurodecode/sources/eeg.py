@@ -18,13 +18,14 @@ import pandas as pd
 import xarray as xr
 
 from .._names import lookup
+from .._numbers import amount
 from .._optional import require
 from ..exceptions import DegenerateDataError, NeurodecodeWarning, TimingError
 from ..representation import as_representation
 from .eeg_channels import check_finite_channels, chosen_channels, from_array, kind_of, limits, rank_of
-from .eeg_events import OWN, event_table
+from .eeg_events import OWN, event_table, from_codes
 
-__all__ = ["bids", "epochs", "from_array", "from_epochs"]
+__all__ = ["bids", "epochs", "from_array", "from_codes", "from_epochs"]
 
 REASONS = {
     "TOO_SHORT": "its window reaches over the end of the recording",
@@ -122,7 +123,8 @@ def epochs(
     lookup({"leave out": 0, "interpolate": 0, "keep": 0}, bad_channels, "bad_channels", callables=False)
     name = _name(raw, recording)
     opened = _open(mne, raw)
-    _check_window(opened, tmin, tmax, decimate)
+    _check_window(opened, tmin, tmax, decimate, baseline)
+    _check_filter(opened, l_freq, h_freq)
     table, dropped, others = event_table(opened, events, event_id, invalid=invalid)
     held, bad, history = chosen_channels(mne, opened, picks, bads, bad_channels)
     kind = kind_of(held)
@@ -316,15 +318,38 @@ def _open(mne: Any, raw: Any) -> Any:
     return raw
 
 
-def _check_window(raw: Any, tmin: float, tmax: float, decimate: int) -> None:
+def _check_window(raw: Any, tmin: float, tmax: float, decimate: int, baseline: Any) -> None:
     length = len(raw.times) / float(raw.info["sfreq"])
-    if not (np.isfinite([tmin, tmax]).all() and tmin < tmax):
+    tmin, tmax = (amount(one, name, None, unit="seconds") for one, name in ((tmin, "tmin"), (tmax, "tmax")))
+    if not tmin < tmax:
         raise TimingError(f"an epoch from tmin={tmin!r} to tmax={tmax!r} s is empty; tmin < tmax is needed.")
     if tmax - tmin >= length:
         hint = " Are tmin and tmax in milliseconds?" if (tmax - tmin) / 1000 < length else ""
         raise TimingError(f"an epoch of {tmax - tmin:g} s is longer than the recording, {length:g} s.{hint}")
     if isinstance(decimate, bool) or int(decimate) != decimate or decimate < 1:
         raise ValueError(f"decimate={decimate!r}: a whole number from 1 is needed.")
+    if baseline is not None:
+        ends = tuple(baseline) if isinstance(baseline, (tuple, list, np.ndarray)) else ()
+        ends = tuple(edge if one is None else one for one, edge in zip(ends, (tmin, tmax))) if len(ends) == 2 else ()
+        if not ends or not all(isinstance(one, (int, float, np.number)) for one in ends):
+            raise ValueError(f"baseline={baseline!r}: expected (from, to) in seconds, None for an end of the epoch.")
+        if not tmin <= ends[0] <= ends[1] <= tmax:
+            raise TimingError(f"baseline={baseline!r} does not lie inside the epoch, {tmin:g} to {tmax:g} s.")
+
+
+def _check_filter(raw: Any, l_freq: float | None, h_freq: float | None) -> None:
+    """Frequencies that make a filter which passes what lies between them, below half the sampling rate."""
+    half = float(raw.info["sfreq"]) / 2
+    low, high = (
+        None if one is None else amount(one, name, unit="Hz") for one, name in ((l_freq, "l_freq"), (h_freq, "h_freq"))
+    )
+    if low is not None and high is not None and low >= high:
+        raise ValueError(
+            f"l_freq={l_freq!r} is not below h_freq={h_freq!r}: what lies above l_freq and below h_freq is kept. To "
+            "take a band out, filter the mne Raw before it comes here."
+        )
+    if max(low or 0.0, high or 0.0) >= half:
+        raise ValueError(f"l_freq={l_freq!r}, h_freq={h_freq!r}: expected below half the sampling rate, {half:g} Hz.")
 
 
 def _band(low: float | None, high: float | None) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from .._names import lookup
+from .._numbers import numbers_of
 from .._optional import require
 from ..exceptions import AlignmentError, DegenerateDataError, TimingError
 
@@ -27,6 +28,8 @@ def from_array(
     units: str = "V",
     kind: str = "eeg",
     bads: Sequence[str] = (),
+    gain: Any = None,
+    offset: Any = None,
 ) -> Any:
     """A continuous recording that is an array, as ``epochs`` takes it.
 
@@ -38,6 +41,8 @@ def from_array(
         mne, such as ``"standard_1005"``; or None.
     units : ``"V"``, ``"mV"`` or ``"uV"``; values are kept in volts.
     kind : ``"eeg"``, ``"ecog"`` or ``"seeg"``. bads : names of bad channels.
+    gain, offset : where an amplifier's numbers are stored, one each per channel: ``(values - offset) * gain`` is in
+        ``units``.
 
     Returns
     -------
@@ -45,7 +50,7 @@ def from_array(
 
     Raises
     ------
-    AlignmentError : names or positions that do not fit the channels.
+    AlignmentError : names, positions, gains or offsets that do not fit the channels.
     DegenerateDataError : values that are not finite, or that cannot be volts.
 
     Examples
@@ -66,7 +71,12 @@ def from_array(
         raise AlignmentError(f"{len(names)} names ({len(set(names))} different) for {len(data)} channels.{hint}")
     if not (np.isfinite(sfreq) and sfreq > 0):
         raise TimingError(f"sfreq={sfreq!r} is no rate in samples per second.")
-    data = data.astype(np.float64) * scale
+    data = data.astype(np.float64)
+    if offset is not None:
+        data -= _each("offset", offset, len(data))
+    if gain is not None:
+        data *= _each("gain", gain, len(data))
+    data *= scale
     check_finite_channels(data, names)
     spread = float(np.median(data.std(axis=1)))
     if spread > LARGEST:
@@ -86,6 +96,14 @@ def from_array(
         raw.set_montage(mne.channels.make_dig_montage(dict(zip(names, xyz)), coord_frame="head"), verbose="ERROR")
     mark_bad(raw, bads)
     return raw
+
+
+def _each(name: str, given: Any, n: int) -> np.ndarray:
+    """A number for each channel, as a column."""
+    found = numbers_of(given, name, "a number for each channel")
+    if found.shape not in ((), (n,)):
+        raise AlignmentError(f"{name} has the shape {found.shape}; expected one number for each of {n} channels.")
+    return np.broadcast_to(found, (n,))[:, None]
 
 
 def chosen_channels(mne: Any, data: Any, picks: Any, bads: Sequence[str], how: str) -> tuple[Any, list[str], list[str]]:

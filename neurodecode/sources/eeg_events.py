@@ -69,6 +69,41 @@ def event_table(
     return ordered.reset_index(drop=True), dropped, others
 
 
+def from_codes(codes: Any) -> np.ndarray:
+    """Events from a channel of codes that is 0 in between, as a stimulation program or a trigger channel stores them.
+
+    An event begins where the code becomes something other than 0, from 0 or from another code.
+
+    Parameters
+    ----------
+    codes : (samples,) whole numbers, in step with the recording.
+
+    Returns
+    -------
+    (events, 3) sample counted from 0, code before, code: what ``epochs(events=)`` takes for a recording that begins at
+    sample 0, as one from ``from_array`` does.
+
+    Raises
+    ------
+    TimingError : not one whole number for each sample, or no event.
+
+    Examples
+    --------
+    >>> from_codes([0, 0, 2, 2, 0, 1, 3, 0]).tolist()
+    [[2, 0, 2], [5, 0, 1], [6, 1, 3]]
+    """
+    found = np.asarray(codes)
+    whole = found.dtype.kind in "biu" or (found.dtype.kind == "f" and np.array_equal(found, np.rint(found)))
+    if found.ndim != 1 or not whole:
+        raise TimingError(f"codes are {found.dtype} {found.shape}; expected one whole number for each sample.")
+    found = found.astype(int)
+    before = np.r_[0, found[:-1]]
+    begins = np.flatnonzero((found != 0) & (found != before))
+    if not len(begins):
+        raise TimingError(f"all of {len(found)} codes are 0: there is no event.")
+    return np.stack([begins, before[begins], found[begins]], axis=1)
+
+
 def listing(table: pd.DataFrame, reasons: Mapping[Any, str], most: int = 5) -> str:
     """The first few events with what is wrong with them, in one sentence."""
     said = [f"row {row} ({table.at[row, 'trial_type']}): {reason}" for row, reason in list(reasons.items())[:most]]

@@ -14,6 +14,7 @@ import torch
 import xarray
 from torch import Tensor, nn
 
+from .. import _numbers
 from ..compute.batching import batches as slices
 from ..compute.pooling import token_mask
 from ..exceptions import AlignmentError, DegenerateDataError
@@ -116,8 +117,8 @@ class Batches:
         self.seen = 0
         if whole:
             self.n = _n_stimuli(inputs)
-            if batch_size is not None and batch_size < 1:
-                raise ValueError(f"batch_size={batch_size}; expected at least 1")
+            if batch_size is not None:
+                batch_size = _numbers.whole(batch_size, "batch_size", least=1)
             self.size = batch_size or max(self.n, 1)
             self.n_batches = -(-self.n // self.size)
             if self.stimulus is not None and len(self.stimulus) != self.n:

@@ -16,6 +16,7 @@ import pandas as pd
 import xarray as xr
 
 from .._names import lookup
+from .._numbers import whole
 from ..representation import as_representation
 from . import drawing
 
@@ -220,8 +221,7 @@ def caption_words() -> list[str]:
 
 
 def _check(n: int, size: int, seed: int, objects: tuple[int, int], kinds: tuple[str, ...], field: float) -> None:
-    if n < 1:
-        raise ValueError(f"n={n}: at least one scene is needed")
+    whole(n, "n", least=1)
     if size < 16:
         raise ValueError(f"size={size}: a scene needs 16 pixels or more on a side")
     if not isinstance(seed, int | np.integer) or seed < 0:

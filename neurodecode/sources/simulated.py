@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from .._numbers import whole
 from ..representation import as_representation
 from .anatomy import affine, anatomy, draw_dead, grid, stream
 from .gabor import energy, pooled, pools
@@ -237,6 +238,12 @@ def _check(
     dead_units: int,
     seed: Any,
 ) -> None:
+    if not isinstance(world, World):
+        raise TypeError(
+            f"a person looks at a World, which simulated.scenes(n) makes; this is a {type(world).__name__}."
+        )
+    for name, value in (("n_repeats", n_repeats), ("n_runs", n_runs), ("dead_units", dead_units)):
+        whole(value, name)
     if len(world) < 2:
         raise ValueError("a person needs two scenes or more: responses are scaled by their spread over scenes")
     if set(n_units) != set(areas):

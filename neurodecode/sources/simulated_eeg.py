@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from .._numbers import whole
 from .._optional import require
 from ..representation import as_representation
 from .scenes import World
@@ -79,7 +80,8 @@ def eeg(
 
     Returns
     -------
-    DataArray (sample, unit, time), volts. Sample coords: stimulus, category, run, sha256. Unit coords: channel,
+    DataArray (sample, unit, time), volts. Sample coords: stimulus, category, run, repeat (from 1), sha256.
+    Unit coords: channel,
     subject, x, y, z (metres). ``attrs["planted"]["components"]``: of each its latency in this person, amplitude,
     width, kind, peak channel and topography.
 
@@ -98,6 +100,7 @@ def eeg(
     >>> epochs.dims, epochs.sizes["unit"]
     (('sample', 'unit', 'time'), 32)
     """
+    n_repeats, n_runs = whole(n_repeats, "n_repeats", least=1), whole(n_runs, "n_runs", least=1)
     times = np.arange(round(tmin * sfreq), round(tmax * sfreq) + 1) / sfreq
     n_epochs = len(world) * n_repeats
     for component in components:
@@ -131,6 +134,7 @@ def eeg(
     sample = {
         "category": world.category[shown],
         "run": np.arange(n_epochs) * n_runs // n_epochs + 1,
+        "repeat": np.repeat(np.arange(n_repeats) + 1, len(world)),
         "sha256": world.scenes["sha256"].to_numpy(dtype=str)[shown],
     }
     unit = {"channel": np.array(channels), "subject": np.full(len(channels), subject)}

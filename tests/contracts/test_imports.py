@@ -11,7 +11,7 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[2] / "neurodecode"
 ROOMS = {
-    "exceptions": 0, "_names": 0, "_shipped_paths": 0, "_optional": 0.5, "__init__": 0.5,
+    "exceptions": 0, "_names": 0, "_numbers": 0, "_shipped_paths": 0, "_optional": 0.5, "__init__": 0.5,
     "representation": 1, "compute": 1,
     "sources": 2, "linear": 2, "attention": 2, "concepts": 2, "similarity": 2, "circuits": 2,
     "connectivity": 2, "pretraining": 2, "generation": 2,

@@ -429,3 +429,33 @@ def test_a_bids_folder(tmp_path):
     assert X["subject"].values[0] == "sub-01"
     with pytest.raises(FileNotFoundError, match="sub-02"):
         eeg.bids(tmp_path / "study", subject="02", task="see", tmin=-0.2, tmax=0.5)
+
+
+class TestAmplifiers:
+    """Recordings as an amplifier stores them: whole numbers with a gain, and a channel of codes."""
+
+    def test_gain_and_offset_give_volts(self):
+        rng = np.random.default_rng(3)
+        stored, gain, offset = rng.integers(-3000, 3000, (2, 400)), np.array([0.5, 0.25]), np.array([10, -4])
+        raw = eeg.from_array(stored, sfreq=100, channels=["Cz", "Pz"], units="uV", gain=gain, offset=offset)
+        np.testing.assert_allclose(raw.get_data(), 1e-6 * (stored - offset[:, None]) * gain[:, None], rtol=1e-12)
+        one = eeg.from_array(stored, sfreq=100, channels=["Cz", "Pz"], units="uV", gain=0.5).get_data()
+        np.testing.assert_allclose(one, 0.5e-6 * stored, rtol=1e-12)
+
+    def test_codes_become_events_where_they_begin(self):
+        codes = np.array([3, 3, 0, 0, 1, 1, 2, 0, 1])
+        by_hand = [(at, codes[at - 1] if at else 0, codes[at]) for at in range(9)
+                   if codes[at] and (at == 0 or codes[at] != codes[at - 1])]  # fmt: skip
+        found = eeg.from_codes(codes)
+        assert [tuple(row) for row in found.tolist()] == by_hand == [(0, 0, 3), (4, 0, 1), (6, 1, 2), (8, 0, 1)]
+        np.testing.assert_array_equal(eeg.from_codes(codes.astype(float)), found)
+        np.testing.assert_array_equal(eeg.from_codes(codes > 0)[:, 2], [1, 1, 1])
+
+    def test_they_are_those_of_mne(self):
+        mne = pytest.importorskip("mne")
+        rng = np.random.default_rng(4)
+        codes = np.repeat(rng.integers(0, 4, 60), rng.integers(2, 9, 60))
+        codes[0] = 0
+        stim = mne.io.RawArray(codes[None].astype(float), mne.create_info(["STI"], 100.0, "stim"), verbose="ERROR")
+        theirs = mne.find_events(stim, "STI", consecutive=True, verbose="ERROR")
+        np.testing.assert_array_equal(eeg.from_codes(codes), theirs)

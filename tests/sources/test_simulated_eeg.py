@@ -16,6 +16,16 @@ def world():
     return simulated.scenes(80, random_state=31)
 
 
+def test_repeats_are_numbered_so_that_they_can_be_folds(world):
+    from neurodecode.similarity import rdm
+
+    epochs = simulated.eeg(world[:6], n_repeats=3, n_runs=2, random_state=4)
+    for name in np.unique(epochs["stimulus"].values):
+        assert epochs["repeat"].values[epochs["stimulus"].values == name].tolist() == [1, 2, 3]
+    found = rdm(epochs.isel(time=slice(0, 4)), "crossnobis", by="repeat")
+    assert dict(found.sizes) == {"time": 4, "stimulus": 6, "stimulus_other": 6}
+
+
 def test_epochs_are_labelled_volts(world):
     epochs = simulated.eeg(world, random_state=1)
     check_representation(epochs)

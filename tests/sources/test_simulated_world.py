@@ -140,7 +140,7 @@ def test_pools_sit_where_they_are_put():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"n": 0}, "at least one"),
+        ({"n": 0}, "n=0: expected a whole number, 1 or more"),
         ({"n": 1, "size": 8}, "16 pixels"),
         ({"n": 1, "random_state": None}, "seed"),
         ({"n": 1, "objects": (2, 1)}, "least, most"),

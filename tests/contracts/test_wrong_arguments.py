@@ -1,0 +1,137 @@
+"""One wrong argument at a time, as people pass them: what came stands in the message, and nothing fails deep inside."""
+
+from __future__ import annotations
+
+import traceback
+from functools import cache
+
+import numpy as np
+import pytest
+from sklearn.model_selection import KFold
+
+from neurodecode._numbers import amount, numbers_of, whole
+from neurodecode.compute.nulls import permutation_orders
+from neurodecode.evaluation import SplitBy, cross_validate
+from neurodecode.linear import LinearClassifier, Ridge, Searchlight
+from neurodecode.representation import as_representation
+from neurodecode.sources import eeg, simulated
+
+CODES = np.repeat([0, 1, 0, 2, 0, 1, 0], 100)
+
+
+@cache
+def features():
+    rng = np.random.default_rng(0)
+    return as_representation(
+        rng.normal(size=(24, 5)), stimulus=[f"s{i}" for i in range(24)], kind="features",
+        sample={"run": np.repeat([1, 2, 3], 8)}, unit={"x": np.arange(5.0), "y": np.zeros(5), "z": np.zeros(5)},
+    )  # fmt: skip
+
+
+@cache
+def recording():
+    values = np.random.default_rng(1).normal(size=(2, 700))
+    return eeg.from_array(values, sfreq=100, channels=["Cz", "Pz"], units="uV")
+
+
+@cache
+def world():
+    return simulated.scenes(8, random_state=0)
+
+
+def scored(estimator=None, splits=None, **settings):
+    estimator = Ridge(alphas=1.0) if estimator is None else estimator
+    splits = SplitBy("run") if splits is None else splits
+    return cross_validate(estimator, features(), features(), splits, **{"score": "r", **settings})
+
+
+def cut(**settings):
+    given = {"events": eeg.from_codes(CODES), "event_id": {"a": 1, "b": 2}, "tmin": 0.0, "tmax": 0.5}
+    return eeg.epochs(recording(), **{**given, **settings})
+
+
+def lights(radius):
+    return Searchlight(LinearClassifier("lda", shrinkage=0.5), radius=radius).fit(features(), np.arange(24) % 2)
+
+
+def part(**settings):
+    return as_representation(np.zeros((2, 1)), stimulus=["a", "b"], kind="fmri", **settings)
+
+
+WRONG = [
+    (lambda: scored(permutations="10"), "permutations='10': expected a whole number"),
+    (lambda: scored(permutations=2.5), "permutations=2.5: expected a whole number"),
+    (lambda: scored(permutations=-1), "permutations=-1: expected a whole number, 0 or more"),
+    (lambda: permutation_orders(4, "9"), "permutations='9'"),
+    (lambda: permutation_orders(4, -2), "permutations=-2"),
+    (lambda: scored(splits="run"), r"pass SplitBy\('run'\)"),
+    (lambda: scored(splits=[1, 2, 3]), r"a fold is a pair \(train, test\) of positions; this one is 1"),
+    (lambda: scored(splits=["ab", "cd"]), "this one is 'ab'"),
+    (lambda: scored(splits=[([0], [1], [2])]), "has 3 parts"),
+    (lambda: scored(splits=2.5), "splits=2.5 is neither"),
+    (lambda: scored(ceiling="repeat"), "ceiling='repeat': expected a number a unit"),
+    (lambda: scored(Ridge(alphas="auto")), "alphas='auto': expected one or more finite numbers"),
+    (lambda: scored(Ridge(alphas=[1.0, -1.0])), "0 or above"),
+    (lambda: lights("4"), "radius='4': expected a number of millimetres, 0 or more"),
+    (lambda: lights(-4), "radius=-4: expected a number of millimetres"),
+    (lambda: lights(np.nan), "radius=nan"),
+    (lambda: LinearClassifier().fit(features(), ["a"] * 24), "of one class, 'a', came"),
+    (lambda: part(unit=["roi"]), "unit= is a list; expected coordinates by name, such as unit={'name': values}"),
+    (lambda: cut(tmin="0"), "tmin='0': expected a number of seconds"),
+    (lambda: cut(tmax=True), "tmax=True"),
+    (lambda: cut(l_freq=30, h_freq=10), "l_freq=30 is not below h_freq=10"),
+    (lambda: cut(l_freq="1"), "l_freq='1': expected a number of Hz"),
+    (lambda: cut(h_freq=60), "below half the sampling rate, 50 Hz"),
+    (lambda: cut(baseline="0"), r"baseline='0': expected \(from, to\) in seconds"),
+    (lambda: cut(baseline=(0, 0.1, 0.2)), r"expected \(from, to\)"),
+    (lambda: cut(baseline=(-1, 0)), "does not lie inside the epoch, 0 to 0.5 s"),
+    (lambda: eeg.from_codes(np.zeros(5)), "all of 5 codes are 0"),
+    (lambda: eeg.from_codes([0.5, 1]), "expected one whole number for each sample"),
+    (lambda: eeg.from_codes(["a", "b"]), "expected one whole number for each sample"),
+    (lambda: eeg.from_codes(np.zeros((2, 5))), "expected one whole number for each sample"),
+    (lambda: eeg.from_array(np.ones((2, 9)), sfreq=9, channels="ab", gain=[1, 2, 3]), r"gain has the shape \(3,\)"),
+    (lambda: eeg.from_array(np.ones((2, 9)), sfreq=9, channels="ab", offset="x"), "offset='x': expected a number"),
+    (lambda: simulated.scenes("5"), "n='5': expected a whole number, 1 or more"),
+    (lambda: simulated.person(np.zeros((3, 3))), "a person looks at a World"),
+    (lambda: simulated.person(world(), n_repeats="2"), "n_repeats='2'"),
+    (lambda: simulated.eeg(world(), n_runs=1.5), "n_runs=1.5"),
+]
+
+
+@pytest.mark.parametrize(("call", "said"), WRONG, ids=[said[:40] for _, said in WRONG])
+def test_what_came_and_what_was_expected_are_said(call, said):
+    with pytest.raises((ValueError, TypeError), match=said) as caught:
+        call()
+    assert "/neurodecode/" in traceback.extract_tb(caught.value.__traceback__)[-1].filename
+
+
+def test_the_right_ones_pass():
+    assert cut(baseline=(None, 0.1), l_freq=1, h_freq=20).sizes["sample"] == 3
+    assert scored(splits=KFold(3), permutations=19.0, allow_overlap="runs are not what is tested here")["p"].size == 5
+    assert lights(0).members_.nnz == 5
+    assert part(unit={"roi": ["v1"]})["roi"].item() == "v1"
+
+
+@pytest.mark.parametrize("value", ["1", None, True, np.nan, np.inf, 1 + 0j, [1], -1])
+def test_what_is_no_number_is_refused(value):
+    with pytest.raises(ValueError, match="k="):
+        whole(value, "k")
+    with pytest.raises(ValueError, match="k="):
+        amount(value, "k")
+
+
+def test_numbers_are_taken_in_every_form():
+    assert [whole(value, "k") for value in (3, 3.0, np.int8(3), np.float32(3))] == [3] * 4
+    assert isinstance(whole(np.float64(3), "k"), int) and isinstance(amount(np.float32(2), "k"), float)
+    assert amount(-2, "k", least=None) == -2 and amount(1, "k", 0, 1) == 1
+    for value, least, most, said in ((7, 1, 5, "from 1 to 5"), (0, 1, None, "1 or more")):
+        with pytest.raises(ValueError, match=said):
+            whole(value, "k", least, most)
+        with pytest.raises(ValueError, match=said):
+            amount(value, "k", least, most)
+    with pytest.raises(ValueError, match="up to 5"):
+        amount(7, "k", None, 5)
+    np.testing.assert_array_equal(numbers_of((1, 2), "a", "numbers"), [1.0, 2.0])
+    for wrong in ("12", ["a"], [True, False], [[1], [2, 3]], None):
+        with pytest.raises(ValueError, match="a="):
+            numbers_of(wrong if wrong is not None else object(), "a", "numbers")
