@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import math
 import re
 import warnings
 from pathlib import Path
@@ -9,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import xarray
 
 from neurodecode.exceptions import NeurodecodeWarning
 
@@ -110,11 +113,59 @@ def test_the_recipe_of_the_page_is_a_recipe(tmp_path):
     assert recipe.fetchable
 
 
+def bodies() -> dict[str, str]:
+    """Heading -> all that stands under it in the catalogue."""
+    text = (DOCS / "catalogue.md").read_text(encoding="utf-8")
+    return dict(re.findall(r"^### (.*?)\n(.*?)(?=^##|\Z)", text, re.MULTILINE | re.DOTALL))
+
+
 def rows() -> dict[str, str]:
     """Heading -> code of every row of the catalogue."""
-    text = (DOCS / "catalogue.md").read_text(encoding="utf-8")
-    found = re.findall(r"^### (.*?)\n(.*?)(?=^##|\Z)", text, re.MULTILINE | re.DOTALL)
-    return {title: re.findall(r"^```python\n(.*?)^```", body, re.MULTILINE | re.DOTALL)[0] for title, body in found}
+    return {
+        title: re.findall(r"^```python\n(.*?)^```", body, re.MULTILINE | re.DOTALL)[0]
+        for title, body in bodies().items()
+    }
+
+
+def yields(code: str, space: dict) -> dict:
+    """Run an example; what it leaves: the names it binds, and the value of its last line where that is an expression.
+
+    What it imports is left out.
+    """
+    tree = ast.parse(code)
+    last = tree.body.pop() if isinstance(tree.body[-1], ast.Expr) else None
+    imported = {
+        (alias.asname or alias.name).partition(".")[0]
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for alias in node.names
+    }
+    before = dict(space)
+    exec(compile(tree, "<example>", "exec"), space)
+    found = {name: value for name, value in space.items() if name not in before or before[name] is not value}
+    if last is not None:
+        found["the last line"] = eval(compile(ast.Expression(last.value), "<example>", "eval"), space)
+    return {name: value for name, value in found.items() if name not in imported and not name.startswith("__")}
+
+
+def holds(value) -> bool:
+    """Whether a result holds anything: a finite number, text, a part that does, or whatever else is no None."""
+    if isinstance(value, xarray.Dataset):
+        return any(holds(one) for one in value.data_vars.values())
+    if isinstance(value, dict):
+        return bool(value) and all(map(holds, value.values()))
+    if isinstance(value, tuple | list):
+        return bool(value) and all(map(holds, value))
+    if isinstance(value, xarray.DataArray | np.ndarray | pd.DataFrame | np.generic | float | int):
+        numbers = np.asarray(value)
+        return numbers.size > 0 and (numbers.dtype.kind not in "fc" or bool(np.isfinite(numbers).any()))
+    return value is not None
+
+
+def named(body: str) -> list[str]:
+    """``room.name`` in code font below the example of a row, without the tests."""
+    after = body.rpartition("```")[2]
+    return [name for name in re.findall(r"`([^`]+)`", after) if re.fullmatch(r"[a-z_]+(\.[A-Za-z_]+)+", name)]
 
 
 def resting(as_representation):
@@ -242,4 +293,37 @@ def test_every_row_of_the_catalogue_runs(desk, title, tmp_path, monkeypatch):
     code = rows()[title].replace("permutations=1000", "permutations=9")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NeurodecodeWarning)  # few samples, as befits an example
-        exec(code, {**space, **changes.get(title, {})})
+        found = yields(code, {**space, **changes.get(title, {})})
+    assert found, "an example leaves something that can be looked at"
+    for name, value in found.items():
+        assert holds(value), f"{name} holds nothing"
+
+
+@pytest.mark.parametrize("title", list(bodies()))
+def test_every_row_of_the_catalogue_names_what_is_there(title, repository):
+    import neurodecode
+
+    body = bodies()[title]
+    assert named(body), "a row names the functions that it is about"
+    for name in named(body):
+        found = neurodecode
+        for part in name.split("."):
+            found = getattr(found, part)
+        assert (getattr(found, "__doc__", None) or "").strip(), f"{name} is not documented"
+    promised = re.findall(r"`(tests/[^`]+)`", body)
+    assert promised, "a row names the test or the twin that proves it"
+    for one in promised:
+        path, _, test = one.partition("::")
+        text = (repository / path).read_text(encoding="utf-8")
+        assert not test or re.search(rf"^\s*(def|class) {re.escape(test)}\b", text, re.MULTILINE), one
+    assert re.search(r"\[[\w ,]+\]\(methods/\w+\.md#[\w-]+\)", body), "a row leads to its formula"
+
+
+def test_an_example_that_leaves_nothing_is_seen():
+    assert yields("import math\nx = math.pi", {}) == {"x": math.pi}
+    assert yields("x = 1\nx + 1", {"y": 2}) == {"x": 1, "the last line": 2}
+    assert not yields("from math import pi", {"y": 2})
+    for nothing in (None, math.nan, np.full(3, np.nan), {}, (), [None], xarray.Dataset(), np.zeros((0, 2))):
+        assert not holds(nothing)
+    for something in (0.0, "p", np.array([np.nan, 1]), np.array(["a"]), {"a": 1}, xarray.Dataset({"a": 1}), object()):
+        assert holds(something)
