@@ -164,6 +164,53 @@ def slow_mutual_knn(x, y, k):
     return shared / (k * len(x))
 
 
+def slow_gw_loss(D, E, plan):
+    """sum_ijkl T_ij T_kl (D_ik - E_jl)^2, index by index (Peyre, Cuturi and Solomon 2016, eq. 2)."""
+    n, total = len(D), 0.0
+    for i in range(n):
+        for j in range(n):
+            if plan[i, j]:
+                total += plan[i, j] * (plan * (D[i][:, None] - E[j]) ** 2).sum()
+    return total
+
+
+def slow_gw_descent(D, E, plan):
+    """Conditional gradient: the linear program over all plans, then the exact minimum on the way there."""
+    from scipy.optimize import linprog
+
+    n = len(D)
+    rows, columns = np.kron(np.eye(n), np.ones(n)), np.kron(np.ones(n), np.eye(n))
+    loss = slow_gw_loss(D, E, plan)
+    for _ in range(200):
+        slope = 2 * np.array([[(plan * (D[i][:, None] - E[j]) ** 2).sum() for j in range(n)] for i in range(n)])
+        solved = linprog(slope.ravel(), A_eq=np.vstack([rows, columns]), b_eq=np.full(2 * n, 1 / n), method="highs")
+        way = solved.x.reshape(n, n) - plan
+        fall, bend = (slope * way).sum(), slow_gw_loss(D, E, plan + way) - loss - (slope * way).sum()
+        step = 1.0 if bend <= 0 else min(1.0, -fall / (2 * bend))
+        if fall >= -1e-13 or step <= 0:
+            break
+        plan = plan + step * way
+        loss = slow_gw_loss(D, E, plan)
+    return loss
+
+
+def slow_gw(D, E, plans=(), n_starts=0, rng=None):
+    """The smallest of descents from no match, from ``plans``, and from means of two random matches."""
+    n = len(D)
+    plans = [np.full((n, n), 1 / n**2), *plans]
+    plans += [(np.eye(n)[rng.permutation(n)] + np.eye(n)[rng.permutation(n)]) / (2 * n) for _ in range(n_starts)]
+    return np.sqrt(max(0.0, min(slow_gw_descent(D, E, plan) for plan in plans)))
+
+
+def slow_gw_matches(D, E):
+    """The smallest over all one-to-one matches, tried one by one (n! of them), and that match."""
+    from itertools import permutations
+
+    far = {order: ((D - E[np.ix_(order, order)]) ** 2).mean() for order in permutations(range(len(D)))}
+    best = min(far, key=far.get)
+    return np.sqrt(far[best]), list(best)
+
+
 def slow_held_out_r2(x, y, folds, alphas):
     """1 - held-out squared error / squared distance to training means; penalty by inner folds, all targets together."""
     from references.linear import slow_ridge

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from references.similarity import slow_mutual_knn
+from references.similarity import slow_gw, slow_gw_loss, slow_gw_matches, slow_mutual_knn
 
 from neurodecode.compute.nulls import permutation_orders
 from neurodecode.exceptions import AlignmentError, DegenerateDataError
@@ -61,21 +61,98 @@ def test_neighbours_that_cannot_be():
     assert 0 <= mutual_knn(x, y, k=3, metric="euclidean") <= 1
 
 
-def test_transport_finds_a_geometry_without_labels():
-    pytest.importorskip("ot")
-    rng = np.random.default_rng(1)
-    x, y = draw(15, 4, 5)
-    near = gw(x, x + 0.05 * rng.normal(size=x.shape))
-    assert near < 0.1 < gw(x, rng.normal(size=(15, 4)))
-    assert gw(x, y) == pytest.approx(gw(y, x), abs=0.05)
+def scaled(x):
+    """Euclidean distances with a mean square of 1."""
+    D = np.linalg.norm(x[:, None] - x[None], axis=-1)
+    return D / np.sqrt((D**2).mean())
 
 
-def test_transport_is_no_worse_than_the_labelled_match():
+def two_sides(kind, n, seed):
+    """X, Y whose rows are in another order, and where each row of X is in Y (which means nothing if unrelated)."""
+    rng = np.random.default_rng(seed)
+    x, order = rng.normal(size=(n, 4)), rng.permutation(n)
+    y = {
+        "rotated": lambda: 3 * x @ np.linalg.qr(rng.normal(size=(4, 4)))[0] + 1,
+        "noisy": lambda: x + 0.05 * rng.normal(size=x.shape),
+        "more units": lambda: np.hstack([x, 0.1 * rng.normal(size=(n, 5))]) @ np.linalg.qr(rng.normal(size=(9, 9)))[0],
+        "unrelated": lambda: rng.normal(size=(n, 6)),
+    }[kind]()
+    return x, y[order], np.argsort(order)
+
+
+@pytest.mark.parametrize("kind", ["rotated", "noisy", "more units", "unrelated"])
+@pytest.mark.parametrize("seed", range(4))
+def test_transport_reaches_the_minimum_over_all_matches(kind, seed):
+    # for Euclidean distances the objective is concave, so that its minimum is at a match
     pytest.importorskip("ot")
-    x, y = draw(12, 4, 5)
-    D, E = (np.linalg.norm(side[:, None] - side[None], axis=-1) for side in (x, y))
-    D, E = D / np.sqrt((D**2).mean()), E / np.sqrt((E**2).mean())
-    assert gw(x, y) <= np.sqrt(((D - E) ** 2).mean()) + 1e-12
+    x, y, _ = two_sides(kind, 6, seed)
+    D, E = scaled(x), scaled(y)
+    known, match = slow_gw_matches(D, E)
+    assert gw(x, y) == pytest.approx(known, abs=1e-7)
+    assert np.sqrt(slow_gw_loss(D, E, np.eye(6)[match] / 6)) == pytest.approx(known, abs=1e-7)
+    assert slow_gw(D, E, [np.eye(6)[match] / 6], 5, np.random.default_rng(seed)) == pytest.approx(known, abs=1e-7)
+
+
+@pytest.mark.parametrize("kind", ["rotated", "noisy", "more units"])
+@pytest.mark.parametrize(("n", "seed"), [(9, 1), (14, 2)])
+def test_transport_equals_the_descent_of_the_paper_from_the_planted_match(kind, n, seed):
+    pytest.importorskip("ot")
+    x, y, match = two_sides(kind, n, seed)
+    known = slow_gw(scaled(x), scaled(y), [np.eye(n)[match] / n])
+    assert gw(x, y) == pytest.approx(known, abs=1e-6)
+    assert known < 0.15 < gw(x, two_sides("unrelated", n, seed + 50)[1]) - 0.02
+
+
+def test_transport_is_no_worse_than_many_descents_of_the_paper():
+    pytest.importorskip("ot")
+    for seed in range(3):
+        x, y, _ = two_sides("unrelated", 9, seed)
+        assert gw(x, y) <= slow_gw(scaled(x), scaled(y), n_starts=15, rng=np.random.default_rng(seed)) + 1e-9
+
+
+def test_transport_of_dissimilarities_that_are_no_distances():
+    # nothing is concave here, and stimuli may be split
+    pytest.importorskip("ot")
+    names = list("abcdefg")
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        D, E = (np.triu(rng.exponential(size=(7, 7)), 1) for _ in "xy")
+        D, E = D + D.T, E + E.T
+        found = gw(as_rdm(D, stimulus=names), as_rdm(E, stimulus=names))
+        D, E = (side / np.sqrt((side**2).mean()) for side in (D, E))
+        assert found <= slow_gw(D, E, n_starts=15, rng=rng) + 1e-6
+        assert found <= slow_gw_matches(D, E)[0] + 1e-9
+
+
+@pytest.mark.parametrize("n", [15, 60])
+def test_transport_finds_a_geometry_without_labels(n):
+    pytest.importorskip("ot")
+    x, y, match = two_sides("noisy", n, 3)
+    value = gw(x, y)
+    assert value == pytest.approx(gw(x, y[match]), abs=1e-7)  # which stimulus is which is not used
+    assert value == pytest.approx(np.sqrt(((scaled(x) - scaled(y[match])) ** 2).mean()), abs=1e-3)
+    assert value < 0.12 < gw(x, two_sides("unrelated", n, 4)[1]) - 0.03
+
+
+def test_what_changes_no_transport():
+    pytest.importorskip("ot")
+    x, y, _ = two_sides("noisy", 20, 5)
+    value, rng = gw(x, y), np.random.default_rng(6)
+    turned = -2 * y @ np.linalg.qr(rng.normal(size=(4, 4)))[0] + 7
+    for other in (turned, y[rng.permutation(20)], np.hstack([y, np.ones((20, 3))])):
+        assert gw(x, other) == pytest.approx(value, abs=1e-7)
+    assert gw(y, x) == pytest.approx(value, abs=1e-7)
+    assert gw(x, y, random_state=9) == pytest.approx(value, abs=1e-7)
+    assert abs(gw(x, y * [1, 1, 5, 5]) - value) > 0.05
+
+
+def test_more_starts_are_never_worse():
+    pytest.importorskip("ot")
+    x, y, _ = two_sides("unrelated", 25, 7)
+    found = [gw(x, y, n_starts=n) for n in (0, 25)]
+    assert found[1] <= found[0] + 1e-12
+    with pytest.raises(ValueError, match="n_starts=-1"):
+        gw(x, y, n_starts=-1)
 
 
 def test_transport_of_matrices_and_what_it_refuses():
@@ -88,3 +165,26 @@ def test_transport_of_matrices_and_what_it_refuses():
         compare(D, E, "gw", permutations=10)
     with pytest.raises(AlignmentError, match="dissimilarity matrix"):
         compare(D, E, "cka")
+
+
+def test_transport_of_what_cannot_be():
+    pytest.importorskip("ot")
+    x, y = draw(8, 3, 3)
+    broken = x.copy()
+    broken[2, 1] = np.nan
+    with pytest.raises(DegenerateDataError):
+        gw(broken, y)
+    with pytest.raises(DegenerateDataError, match="constant"):
+        gw(np.ones((8, 3)), y)
+    with pytest.raises(AlignmentError, match="8 rows and Y has 6"):
+        gw(x, y[:6])
+    names = list("abcdefgh")
+    D = as_rdm(scaled(x), stimulus=names)
+    with pytest.raises(AlignmentError):
+        gw(D, as_rdm(scaled(y), stimulus=[*"abcdefg", "z"]))
+    with pytest.raises(DegenerateDataError, match="all dissimilarities are 0"):
+        gw(D, as_rdm(np.zeros((8, 8)), stimulus=names))
+    missing = scaled(y)
+    missing[1, 2] = missing[2, 1] = np.nan
+    with pytest.raises(DegenerateDataError, match="missing"):
+        gw(D, as_rdm(missing, stimulus=names))
