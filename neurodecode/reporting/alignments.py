@@ -24,7 +24,7 @@ from .style import (
     styled,
     turned,
 )
-from .wording import count, headed, listed, number, p_text, shortened
+from .wording import count, headed, listed, number, p_text, shortened, told_apart
 
 WIDE, PHONE = 7.5, 3.4
 MOST_UNITS = 64
@@ -116,7 +116,9 @@ def grid(result: Any, ax: Any = None, *, theme: Any = "light", compact: bool = F
     if how not in DISTANCES:
         low = min(low, 0.0)
     colour_map = sequential().reversed() if how in DISTANCES else sequential()
-    image = ax.imshow(values, cmap=colour_map, vmin=low, vmax=high if high > low else low + 1, aspect="auto")
+    image = ax.imshow(
+        values, cmap=colour_map, vmin=low, vmax=high if high > low else low + 1, aspect="auto", interpolation="none"
+    )
     for row, column in np.ndindex(values.shape):
         value = float(values[row, column])
         colour = readable_on(image.cmap(image.norm(value))) if np.isfinite(value) else theme.muted
@@ -135,7 +137,8 @@ def grid(result: Any, ax: Any = None, *, theme: Any = "light", compact: bool = F
             corner = (best - 0.45, row - 0.44)
             ax.add_patch(patches.Rectangle(corner, 0.9, 0.88, fill=False, ec=colour, lw=width, gid="best"))
     room = (20 if compact else 70) if max(map(len, columns)) * len(columns) < 60 else 0
-    ax.set_xticks(range(len(columns)), columns, parse_math=False, **turned(columns, room))
+    every = max(1, -(-len(columns) // (14 if compact else 48)))
+    ax.set_xticks(range(0, len(columns), every), columns[::every], parse_math=False, **turned(columns[::every], room))
     ax.set_yticks(range(len(rows)), rows, parse_math=False)
     first, second = (cells.attrs.get(key) or getattr(result, "attrs", {}).get(key) for key in ("rows", "columns"))
     ax.set_ylabel(first or "")
@@ -147,7 +150,7 @@ def grid(result: Any, ax: Any = None, *, theme: Any = "light", compact: bool = F
 
 def _names(cells: xr.DataArray, dim: Any, most: int) -> list[str]:
     known = cells[dim].values.astype(str).tolist() if dim in cells.coords else map(str, range(cells.sizes[dim]))
-    return [shortened(name, most) for name in known]
+    return told_apart(known, most)
 
 
 def _grid_size(cells: xr.DataArray, compact: bool) -> tuple[float, float]:
@@ -229,7 +232,8 @@ def matched(result: xr.Dataset, ax: Any = None, *, theme: Any = "light", compact
         keys.append(patches.Patch(color=theme.null, lw=0, label="shuffled"))
     if "null_matched" in result:
         middle = float(result["null_matched"].mean())
-        ax.axhline(middle, color=theme.muted, lw=0.9, ls=(0, (5, 3)), gid="null of all", zorder=1)
+        look = {"color": theme.muted, "lw": 0.9, "ls": (0, (5, 3)), "label": "shuffled, not left out"}
+        keys.append(ax.axhline(middle, gid="null of all", zorder=1, **look))
     ax.axhline(0, color=theme.muted, lw=0.8, ls=(0, (1, 2)), zorder=1)
     ax.set_xlabel("units, best first")
     ax.set_ylabel("Pearson r with partner")
@@ -266,7 +270,7 @@ def matched_matrix(result: xr.Dataset, ax: Any = None, *, theme: Any = "light", 
         rows, columns = (np.argsort(np.argsort(which)) for which in (rows, columns))
     ax.set_axis_off()
     top = float(np.abs(values).max())
-    look = {"cmap": diverging(theme), "vmin": -top, "vmax": top, "aspect": "auto", "interpolation": "nearest"}
+    look = {"cmap": diverging(theme), "vmin": -top, "vmax": top, "aspect": "auto", "interpolation": "none"}
     names = (result.attrs.get("rows") or "units of one", result.attrs.get("columns") or "units of the other")
     for at, (title, shown) in enumerate({"as they came": values, "matched": values[np.ix_(rows, columns)]}.items()):
         inner = ax.inset_axes([0.5 * at + 0.01, 0, 0.47, 0.92])
@@ -340,7 +344,7 @@ def matchings(result: xr.Dataset, ax: Any = None, *, theme: Any = "light", compa
         ax.plot(values, rows, gid=gid, zorder=3, **look)
         keys.append(lines.Line2D([], [], label=words, **look))
     keys.append(patches.Patch(color=theme.null, lw=0, label="shuffled, middle 95 %"))
-    ax.set_yticks(rows, [shortened(name, 24 if compact else 36) for name in names], parse_math=False)
+    ax.set_yticks(rows, told_apart(names, 24 if compact else 36), parse_math=False)
     ax.tick_params(axis="y", labelsize=7.5 if compact else 9)
     ax.set_ylim(rows[-1] - 0.6, 0.6)
     ax.set_xlabel("r with partner, left out" if compact else "Pearson r with partner, stimuli left out")

@@ -15,10 +15,10 @@ import xarray as xr
 
 from .._optional import require
 from .gallery import PHONE, WIDE
-from .markup import Cell, Html, table
+from .markup import Cell, Html, el, table
 from .pictures import Picture
 from .style import MARKERS, PURPOSE, Theme, colour_bar, colours, dress, frame, keys_below, new_axes, note, styled
-from .wording import SCORES, listed, number, p_short, score_label, shortened
+from .wording import SCORES, count, listed, number, p_short, score_label, told_apart
 
 MOST_PICTURES = 6
 MOST_AREAS = 8
@@ -27,6 +27,7 @@ OVERLAY = "#f07818"  # orange: seen on light and on dark places of a grey pictur
 LUMINANCE = (0.2126, 0.7152, 0.0722)
 LANE = 0.23
 GAP = 0.16
+NAMES = 1.5  # inches for the names beside the pictures
 NARROWEST = 4.0  # the least top of the colour scale, in even shares: nearly even attention looks even
 
 
@@ -42,9 +43,10 @@ def attention_on_pictures(node: xr.Dataset, ax: Any = None, *, theme: Any = "lig
 
     Parameters
     ----------
-    node : ``picture`` (sample, row, column, channel) uint8 or 0..1, any size; ``attention`` (sample, query, token), as
-        ``RoutedEncoder.attention`` gives it, with token coordinates ``grid_row`` and ``grid_col`` (or a square grid
-        read row by row); optional ``drop`` and ``drop_random`` (query) of ``token_importance``.
+    node : ``picture`` (sample, row, column, channel) uint8 or 0..1, any size, NaN where a picture is missing (its
+        place stays grey); ``attention`` (sample, query, token), as ``RoutedEncoder.attention`` gives it, with token
+        coordinates ``grid_row`` and ``grid_col`` (or a square grid read row by row); tokens without a place (NaN or
+        below 0: a class token) are not drawn; optional ``drop`` and ``drop_random`` (query) of ``token_importance``.
     compact : three pictures a row instead of six.
 
     Returns
@@ -53,22 +55,26 @@ def attention_on_pictures(node: xr.Dataset, ax: Any = None, *, theme: Any = "lig
 
     Raises
     ------
-    ValueError : attention and pictures of other samples.
+    ValueError : no pictures, attention and pictures of other samples, tokens whose places are not known, or no area
+        with attention.
     """
     pictures, maps, names = _luminance(node), _maps(node), _shown_areas(node)
+    if not names:
+        raise ValueError("no area has attention that is a number, so there is nothing to draw.")
     count = min(len(pictures), 3 if compact else MOST_PICTURES)
     top = max(NARROWEST, float(np.nanmax(maps[:count][:, [at for at, _ in names]], initial=NARROWEST)))
     if ax is None:
-        ax = new_axes(*_sheet(len(names), count, compact), theme)
+        ax = new_axes(*_sheet(len(names), count, compact, _aspect(node)), theme)
     ax.set_axis_off()
-    left = 0.0 if compact else 0.2
+    called = told_apart([name for _, name in names], 16 if compact else 34)
+    left = 0.0 if compact else NAMES / _sheet(len(names), count, compact, _aspect(node))[0]
     for row, (query, name) in enumerate(names):
         high = 1 / len(names)
         body = high * (0.74 if compact else 0.94)
         middle = 1 - row * high - (high - body if compact else 0) - body / 2
-        _name_row(ax, node, query, name, (0, 1 - row * high - 0.01) if compact else (0, middle), compact, theme)
+        _name_row(ax, node, query, called[row], (0, 1 - row * high - 0.01) if compact else (0, middle), compact, theme)
         for column in range(count):
-            width = (1 - left) / count
+            width = (1 - left) / (3 if compact else count)
             inset = ax.inset_axes((left + column * width, middle - body / 2, width * 0.95, body))
             inset.set_gid(f"{name}:{column}")
             image = _overlay(inset, pictures[column], maps[column, query], top, theme)
@@ -79,21 +85,29 @@ def attention_on_pictures(node: xr.Dataset, ax: Any = None, *, theme: Any = "lig
     return ax
 
 
-def _sheet(rows: int, columns: int, compact: bool) -> tuple[float, float]:
-    """Inches of a sheet whose pictures come out square."""
+def _sheet(rows: int, columns: int, compact: bool, aspect: float = 1.0) -> tuple[float, float]:
+    """Inches of a sheet whose pictures, ``aspect`` times as high as wide, fill their places."""
     if compact:
-        side = PHONE / 3
-        return PHONE, rows * side / 0.78 + 0.75
-    side = WIDE * 0.8 / MOST_PICTURES
-    return (side * columns / 0.8, rows * side + 0.75)
+        return PHONE, rows * min(PHONE / 3 * aspect / 0.78, 2.0) + 0.75
+    side = (WIDE - NAMES) / MOST_PICTURES
+    return max(NAMES + side * columns, 4.2), rows * max(min(side * aspect, 1.6), 0.62) + 0.75
+
+
+def _aspect(node: xr.Dataset) -> float:
+    """Height of the pictures as a share of their width."""
+    return float(node["picture"].shape[1] / node["picture"].shape[2])
 
 
 def _luminance(node: xr.Dataset) -> np.ndarray:
     """(sample, row, column) in 0..1."""
+    if "picture" not in node:
+        raise ValueError(
+            "attention is drawn on pictures, and this node has no 'picture' (sample, row, column, channel)"
+        )
     values = node["picture"].values.astype(float)
     if len(values) != node.sizes["sample"] or "sample" not in node["attention"].dims:
         raise ValueError("attention and pictures need the same samples")
-    if values.max(initial=0) > 1:
+    if np.nanmax(values, initial=0) > 1:
         values = values / 255
     return (
         values @ np.array(LUMINANCE) if values.ndim == 4 and values.shape[-1] == 3 else values.reshape(values.shape[:3])
@@ -109,18 +123,35 @@ def _maps(node: xr.Dataset) -> np.ndarray:
 def _gridded(values: np.ndarray, node: xr.Dataset) -> np.ndarray:
     """Values on tokens, (..., token), as (..., rows, columns)."""
     rows, cols = _places(node, values.shape[-1])
+    placed = rows >= 0
     grid = np.full((*values.shape[:-1], int(rows.max()) + 1, int(cols.max()) + 1), np.nan)
-    grid[..., rows, cols] = values
+    grid[..., rows[placed], cols[placed]] = values[..., placed]
     return grid
 
 
 def _places(node: xr.Dataset, n_tokens: int) -> tuple[np.ndarray, np.ndarray]:
+    """Row and column of every token, -1 for those that lie nowhere."""
     for row, col in (("grid_row", "grid_col"), ("row", "col")):
         if all(name in node.coords and node[name].dims == ("token",) for name in (row, col)):
-            # Ranks, so that places in degrees or in pixels are a grid as well.
-            ranks = [np.unique(node[name].values, return_inverse=True)[1] for name in (row, col)]
-            return ranks[0], ranks[1]
-    rows, cols = np.divmod(np.arange(n_tokens), int(np.sqrt(n_tokens)))
+            known = [np.asarray(node[name].values, dtype=float) for name in (row, col)]
+            nowhere = ~np.isfinite(known).all(0)
+            if row == "grid_row":  # counted from 0; other places may be degrees, right and left of the middle
+                nowhere |= (np.array(known) < 0).any(0)
+            if nowhere.all():
+                raise ValueError("no token has a place, so there is no map")
+            found = []
+            for values in known:  # ranks, so that places in degrees or in pixels are a grid as well
+                ranks = np.full(n_tokens, -1)
+                ranks[~nowhere] = np.unique(values[~nowhere], return_inverse=True)[1]
+                found.append(ranks)
+            return found[0], found[1]
+    side = int(np.sqrt(n_tokens))
+    if side * side != n_tokens:
+        raise ValueError(
+            f"{n_tokens} tokens are no square grid: give them the coordinates grid_row and grid_col, "
+            "NaN for tokens that lie nowhere, such as the class token"
+        )
+    rows, cols = np.divmod(np.arange(n_tokens), side)
     return rows, cols
 
 
@@ -138,9 +169,7 @@ def _name_row(
     lost = _lost_words(node, query)
     look = {"transform": ax.transAxes, "ha": "left", "parse_math": False}
     if compact:
-        ax.text(
-            *at, shortened(name, 16) + (f"   {lost[0]}" if lost else ""), va="top", fontsize=9, color=theme.ink, **look
-        )
+        ax.text(*at, name + (f"   {lost[0]}" if lost else ""), va="top", fontsize=9, color=theme.ink, **look)
         return
     ax.text(*at, "\n".join(wrap(name, 18)[:2]), va="bottom" if lost else "center", fontsize=10, color=theme.ink, **look)
     if lost:
@@ -165,7 +194,8 @@ def _overlay(ax: Any, picture: np.ndarray, weights: np.ndarray, top: float, them
     """Grey picture below, orange above, as strong as the logarithm of the weight; a ring at the largest weight."""
     colors = require("matplotlib.colors", purpose=PURPOSE)
     height, width = picture.shape
-    ax.imshow(0.25 + 0.65 * picture, cmap="gray", vmin=0, vmax=1, extent=(0, width, height, 0), interpolation="nearest")
+    grey = np.where(np.isfinite(picture), 0.25 + 0.65 * picture, 0.5)
+    ax.imshow(grey, cmap="gray", vmin=0, vmax=1, extent=(0, width, height, 0), interpolation="nearest")
     ramp = colors.LinearSegmentedColormap.from_list(
         "attention", [(*colors.to_rgb(OVERLAY), 0.0), (*colors.to_rgb(OVERLAY), 0.92)]
     )
@@ -185,7 +215,9 @@ def _overlay(ax: Any, picture: np.ndarray, weights: np.ndarray, top: float, them
 def attention_pictures(name: str, node: xr.Dataset) -> list[Picture | Html]:
     """The sheet of one attention node with its words."""
     areas = _shown_areas(node)
-    count = min(node.sizes["sample"], MOST_PICTURES)
+    if not areas:
+        return [el("p", "No area has attention that is a number, so there is no picture of it.")]
+    shown = min(node.sizes["sample"], MOST_PICTURES)
     left = node.sizes["query"] - len(areas)
     caption = (
         "Each row: the same pictures, and where one area reads them. Orange: attention above an even share of the "
@@ -195,13 +227,17 @@ def attention_pictures(name: str, node: xr.Dataset) -> list[Picture | Html]:
         share = f"the {node.attrs['share']:.0%} of places" if "share" in node.attrs else "the places"
         caption += f" Masked: change of {score_label(str(node.attrs.get('score', 'r')))} when {share} with the largest "
         caption += "weights are taken away, beside as many random places."
+    if absent := int((~np.isfinite(_luminance(node)[:shown])).any((1, 2)).sum()):
+        caption += f" Grey: {count(absent, 'picture')} missing."
+    if nowhere := int((_places(node, node.sizes["token"])[0] < 0).sum()):
+        caption += f" Not drawn: what goes to {count(nowhere, 'token')} without a place."
     if left > 0:
-        caption += f" {left} of {node.sizes['query']} areas are not drawn."
+        caption += f" {left} of {node.sizes['query']} areas {'is' if left == 1 else 'are'} not drawn."
     if node.attrs.get("how_chosen"):
         caption += f" {node.attrs['how_chosen']}"
-    said = [f"{area} {'; '.join(_lost_words(node, at)) or 'not masked'}" for at, area in areas]
-    alt = f"{count} pictures in {len(areas)} rows with attention in orange. {listed(said, 12)}."
-    wide, narrow = _sheet(len(areas), count, False), _sheet(len(areas), min(count, 3), True)
+    said = [f"{area}{''.join(f'; {words}' for words in _lost_words(node, at))}" for at, area in areas]
+    alt = f"{count(shown, 'picture')} in {count(len(areas), 'row')} with attention in orange: {listed(said, 12)}."
+    wide, narrow = (_sheet(len(areas), min(shown, most), most == 3, _aspect(node)) for most in (MOST_PICTURES, 3))
     return [Picture(partial(attention_on_pictures, node), alt, caption, wide, narrow)]
 
 
@@ -230,15 +266,17 @@ def receptive_fields(node: xr.Dataset, ax: Any = None, *, theme: Any = "light", 
     columns = min(len(drawn), 2 if compact else 4)
     rows = -(-len(drawn) // columns)
     if ax is None:
-        ax = new_axes(*_field_sheet(len(drawn), compact), theme)
+        ax = new_axes(*_field_sheet(len(drawn), compact, _field_aspect(node)), theme)
     ax.set_axis_off()
     insets = []
-    for at, title in enumerate(drawn):
+    tall = (_field_sheet(len(drawn), compact, _field_aspect(node))[1] - 0.75) / rows  # inches of a row
+    for at, title in enumerate(told_apart(drawn, 20)):
         row, column = divmod(at, columns)
         inset = ax.inset_axes(
-            (column / columns + 0.015, 1 - (row + 1) / rows + 0.02, 1 / columns - 0.03, 1 / rows - 0.11)
-        )
-        inset.set_title(shortened(title, 22), fontsize=9.5, color=theme.ink)
+            (column / columns + 0.015, 1 - (row + 1) / rows + 0.04 / tall / rows, 1 / columns - 0.03,
+             (1 - 0.34 / tall) / rows)
+        )  # fmt: skip
+        inset.set_title(title, fontsize=8.5 if compact else 9.5, color=theme.ink)
         insets.append(inset)
     if "map" in node:
         maps = _gridded(node["map"].transpose("query", "token").values * node.sizes["token"], node)
@@ -246,7 +284,7 @@ def receptive_fields(node: xr.Dataset, ax: Any = None, *, theme: Any = "light", 
         chosen = [maps[names.index(title)] for title in drawn]
         top = max(2.0, float(np.nanmax(chosen)))
         for inset, values in zip(insets, chosen):
-            image = inset.imshow(values, cmap="viridis", vmin=0, vmax=top, interpolation="nearest")
+            image = inset.imshow(values, cmap="viridis", vmin=0, vmax=top, interpolation="none")
             inset.set(xticks=[], yticks=[])
             frame(inset, theme)
         colour_bar(ax, image, "weight of the place, times an even share", theme, compact=True)
@@ -277,11 +315,19 @@ def _field_panels(node: xr.Dataset) -> list[str]:
     raise ValueError("receptive fields need 'map' (query, token), or 'x', 'y' and 'size' (unit) with 'roi' on unit")
 
 
-def _field_sheet(n: int, compact: bool) -> tuple[float, float]:
+def _field_aspect(node: xr.Dataset) -> float:
+    """Height of a panel as a share of its width."""
+    if "map" not in node:
+        return 1.0
+    rows, cols = _places(node, node.sizes["token"])
+    return float(np.clip((rows.max() + 1) / (cols.max() + 1), 0.2, 2.0))
+
+
+def _field_sheet(n: int, compact: bool, aspect: float = 1.0) -> tuple[float, float]:
     columns = min(n, 2 if compact else 4)
     rows = -(-n // columns)
     width = PHONE if compact else {1: 3.6, 2: 5.4, 3: 6.6}.get(columns, WIDE)
-    return width, rows * (width / columns + 0.18) + 0.75
+    return width, rows * ((width / columns - 0.1) * aspect + 0.34) + 0.75
 
 
 def _circles(ax: Any, units: xr.Dataset, palette: dict[str, str], field: float, theme: Theme) -> None:
@@ -295,8 +341,11 @@ def _circles(ax: Any, units: xr.Dataset, palette: dict[str, str], field: float, 
             ax.add_patch(circle((x, y), size, fc=colour, ec=colour, alpha=0.16, lw=0))
             ax.plot(x, y, "o", ms=2.6, color=colour, gid="centre")
     half = field / 2
-    tick = max(1, int(half / 2))
-    ax.set(xlim=(-half, half), ylim=(-half, half), aspect="equal", xticks=[-tick, 0, tick], yticks=[-tick, 0, tick])
+    tick = float(f"{half / 2:.0e}")
+    ticks, words = [-tick, 0, tick], [f"−{tick:g}°", "0°", f"{tick:g}°"]
+    ax.set(xlim=(-half, half), ylim=(-half, half), aspect="equal")
+    ax.set_xticks(ticks, words)
+    ax.set_yticks(ticks, words)
     ax.tick_params(length=2, color=theme.line, labelcolor=theme.muted, labelsize=8)
     for spine in ax.spines.values():
         spine.set_color(theme.line)
@@ -306,7 +355,7 @@ def field_pictures(name: str, node: xr.Dataset) -> list[Picture | Html]:
     """The fields of one node with their words."""
     drawn = _field_panels(node)
     if "map" in node:
-        tokens = node.sizes["token"]
+        tokens = int((_places(node, node.sizes["token"])[0] >= 0).sum())
         caption = f"Where each area reads, the same place in every picture: weights of {tokens} places; 1 is even."
         alt = f"Maps of weights over {tokens} places for {listed(drawn, 8)}."
     else:
@@ -317,17 +366,13 @@ def field_pictures(name: str, node: xr.Dataset) -> list[Picture | Html]:
         sizes = [float(np.nanmedian(node["size"].values[node["roi"].values.astype(str) == one])) for one in drawn]
         alt = "Circles in degrees. Median size: " + listed([f"{a} {number(s)}" for a, s in zip(drawn, sizes)], 8) + "."
         alt = alt.replace("Circles", "Receptive fields as circles")
+    every = len(set(node["roi" if "map" not in node else "query"].values.astype(str).tolist()))
+    if left := every - len(drawn):
+        caption += f" {left} of {every} areas {'is' if left == 1 else 'are'} not drawn."
     if node.attrs.get("about"):
         caption += f" {node.attrs['about']}"
-    return [
-        Picture(
-            partial(receptive_fields, node),
-            alt,
-            caption,
-            _field_sheet(len(drawn), False),
-            _field_sheet(len(drawn), True),
-        )
-    ]
+    wide, narrow = (_field_sheet(len(drawn), compact, _field_aspect(node)) for compact in (False, True))
+    return [Picture(partial(receptive_fields, node), alt, caption, wide, narrow)]
 
 
 # Gains
@@ -344,10 +389,16 @@ def gain_by_area(node: xr.Dataset, ax: Any = None, *, theme: Any = "light", comp
     Returns
     -------
     The axes; the dots of rival ``r`` are a line with the gid ``gain:r``, filled where p_fdr < .05.
+
+    Raises
+    ------
+    ValueError : no area has a difference.
     """
     node = _drawn(node)
+    if not node.sizes["area"]:
+        raise ValueError("no area has a difference between the two, so there is nothing to draw.")
     rivals, areas = node["rival"].values.astype(str).tolist(), node["area"].values.astype(str).tolist()
-    step = len(rivals) * LANE + GAP
+    step = _gain_step(node)
     if ax is None:
         ax = new_axes(*_gain_sheet(node, compact), theme)
     # The model itself takes the first colour, as in the picture of the scores.
@@ -370,7 +421,7 @@ def gain_by_area(node: xr.Dataset, ax: Any = None, *, theme: Any = "light", comp
     ax.axvline(0, color=theme.muted, lw=1.1, zorder=1.2, gid="zero")
     pad = 0.05 * max(max(ends) - min(ends), 0.02)
     ax.set(xlim=(min(ends) - pad, max(ends) + pad), ylim=(-(len(areas) - 1) * step - top, top))
-    ax.set_yticks(-np.arange(len(areas)) * step, [shortened(area, 16 if compact else 28) for area in areas])
+    ax.set_yticks(-np.arange(len(areas)) * step, told_apart(areas, 16 if compact else 28))
     model, short = str(node.attrs.get("model", "model")), SCORES.get(str(node.attrs.get("score")), ("", "score"))[1]
     ax.set_xlabel(
         f"{short} of {model} minus {short} of the other" if len(rivals) > 1 else f"{short}, {model} − {rivals[0]}"
@@ -420,9 +471,14 @@ def _gain_keys(node: xr.Dataset, rivals: list[str], palette: dict[str, str], the
     return keys
 
 
+def _gain_step(node: xr.Dataset) -> float:
+    """Inches from one area to the next: closer together where there are many."""
+    return node.sizes["rival"] * LANE + (GAP if node.sizes["area"] <= MOST_ROWS else 0.0)
+
+
 def _gain_sheet(node: xr.Dataset, compact: bool) -> tuple[float, float]:
     rivals = _drawn(node).sizes["rival"]
-    rows = max(_drawn(node).sizes["area"], 1) * (rivals * LANE + GAP)
+    rows = max(_drawn(node).sizes["area"], 1) * _gain_step(_drawn(node))
     return (PHONE, rows + 1.0 + 0.21 * ((rivals + 3) // 2)) if compact else (WIDE, rows + 1.2)
 
 
@@ -431,6 +487,8 @@ def gain_pictures(name: str, node: xr.Dataset) -> list[Picture | Html]:
     lacking = node["area"].values[~np.isfinite(node["difference"].values).any(axis=0)].astype(str).tolist()
     hidden = node["rival"].values[_drawn(node).sizes["rival"] :].astype(str).tolist()
     node = node.sel(area=[area for area in node["area"].values if area not in lacking])
+    if not node.sizes["area"]:
+        return [el("p", f"No area has a unit that could be scored: {listed(lacking, 6)}.")]
     rivals, areas = node["rival"].values.astype(str).tolist(), node["area"].values.astype(str).tolist()
     said = [f"{area} {_signed(float(value))}" for area, value in zip(areas, node["difference"].values[0])]
     model = str(node.attrs.get("model", "model"))

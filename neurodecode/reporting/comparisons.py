@@ -24,7 +24,7 @@ from .style import (
     styled,
     turned,
 )
-from .wording import count, listed, number, p_short, shortened
+from .wording import count, listed, number, p_short, told_apart
 
 HOW = {
     "spearman": "Spearman correlation",
@@ -43,7 +43,14 @@ JOINS = ("auto", "differ", "same", "none")
 def score_words(result: xr.Dataset) -> str:
     """What the score of a comparison of models is, in words of an axis."""
     how = str(result.attrs.get("how") or "score")
-    return f"{HOW.get(how, how.replace('_', ' '))} of dissimilarities, mean over people"
+    return f"{HOW.get(how, how.replace('_', ' '))} of dissimilarities, " + (
+        "mean over people" if people_of(result) > 1 else "one person"
+    )
+
+
+def people_of(result: xr.Dataset) -> int:
+    """How many people were scored."""
+    return int(result.attrs.get("n_subjects") or result.sizes.get("subject", 1))
 
 
 def ranked(result: xr.Dataset) -> tuple[np.ndarray, list[str]]:
@@ -89,6 +96,13 @@ def arcs_of(result: xr.Dataset, join: str = "auto") -> tuple[str, list[tuple[int
     return (fewest, found[fewest]) if 0 < len(found[fewest]) <= MOST_ARCS else ("none", [])
 
 
+def pairs_of(result: xr.Dataset, kind: str) -> int:
+    """How many pairs of models differ (``"differ"``) or cannot be said to (``"same"``)."""
+    p = result["p_pair_fdr"].values[np.triu_indices(result.sizes["model"], 1)]
+    p = p[np.isfinite(p)]
+    return int((p < LEVEL).sum() if kind == "differ" else (p >= LEVEL).sum())
+
+
 def lanes_of(arcs: list[tuple[int, int]]) -> list[int]:
     """A lane for every arc, short ones inside, so that none touches another.
 
@@ -118,7 +132,8 @@ def models(
     ----------
     result : Dataset of ``similarity.compare_models``.
     join : which models an arc joins: ``"differ"``, those that differ (pairwise p, FDR, < .05); ``"same"``, those of
-        which this cannot be said; ``"auto"``, whichever takes at most eight arcs; ``"none"``.
+        which this cannot be said; ``"auto"``, whichever takes at most eight arcs; ``"none"``. Eight are drawn at most;
+        where these are not all, the key says so.
 
     Returns
     -------
@@ -154,19 +169,19 @@ def models(
         spread = np.linspace(-0.16, 0.16, people.shape[1]) if people.shape[1] > 1 else np.zeros(1)
         ax.plot(
             people.ravel(), (rows[:, None] + spread).ravel(), ls="", marker="o", ms=3, mew=0, color=theme.muted,
-            alpha=0.55, gid="subjects", zorder=2,
+            alpha=0.8, gid="subjects", zorder=2,
         )  # fmt: skip
     if "low" in result and "high" in result:
         low, high = (result[end].values.astype(float)[order] for end in ("low", "high"))
         ax.hlines(rows, low, high, color=theme.accent, lw=2.6, gid="interval", zorder=3)
     ax.plot(mean, rows, ls="", marker="o", ms=7.5, mfc=theme.accent, mec=theme.paper, mew=1, gid="mean", zorder=4)
     _print_means(ax, result, order, mean, rows, theme)
-    _draw_arcs(ax, arcs, rows, theme, kind)
-    ax.set_yticks(rows, [shortened(name, 14 if compact else 26) for name in names], parse_math=False)
+    _draw_arcs(ax, arcs, rows, theme, kind, 42 if (mean < 0).any() else 34)
+    ax.set_yticks(rows, told_apart(names, 14 if compact else 26), parse_math=False)
     ax.set_ylim(rows[-1] - 0.55, 0.55)
     label = score_words(result)
-    ax.set_xlabel(label.replace(", mean over people", "") if compact else label, fontsize=9 if compact else 10)
-    keys_below(ax, _keys(result, kind, theme), theme, compact=compact)
+    ax.set_xlabel(label.rpartition(", ")[0] if compact else label, fontsize=9 if compact else 10)
+    keys_below(ax, _keys(result, kind, theme, len(arcs)), theme, compact=compact)
     return dress(ax, theme, left=False, grid="x")
 
 
@@ -184,12 +199,12 @@ def _print_means(
         )  # fmt: skip
 
 
-def _draw_arcs(ax: Any, arcs: list[tuple[int, int]], rows: np.ndarray, theme: Theme, kind: str) -> None:
-    """Brackets at the right of the numbers, one lane beside the other."""
+def _draw_arcs(ax: Any, arcs: list[tuple[int, int]], rows: np.ndarray, theme: Theme, kind: str, beside: int) -> None:
+    """Brackets ``beside`` points from the axes, right of the numbers, one lane beside the other."""
     lines = require("matplotlib.lines", purpose=PURPOSE)
     transforms = require("matplotlib.transforms", purpose=PURPOSE)
     for (one, two), lane in zip(arcs, lanes_of(arcs)):
-        right = 34 + 7 * lane
+        right = beside + 7 * lane
         shift = transforms.ScaledTranslation(right / 72, 0, ax.figure.dpi_scale_trans)
         tick = 4 / 72
         at = ax.get_yaxis_transform() + shift
@@ -209,7 +224,7 @@ def _draw_arcs(ax: Any, arcs: list[tuple[int, int]], rows: np.ndarray, theme: Th
             )  # fmt: skip
 
 
-def _keys(result: xr.Dataset, kind: str, theme: Theme) -> list[Any]:
+def _keys(result: xr.Dataset, kind: str, theme: Theme, drawn: int) -> list[Any]:
     lines = require("matplotlib.lines", purpose=PURPOSE)
     patches = require("matplotlib.patches", purpose=PURPOSE)
     keys = []
@@ -220,12 +235,16 @@ def _keys(result: xr.Dataset, kind: str, theme: Theme) -> list[Any]:
         keys.append(lines.Line2D([], [], color=theme.accent, lw=2.6, label=f"{level} % interval"))
     if "ceiling_lower" in result and np.isfinite(float(result["ceiling_lower"])):
         keys.append(patches.Patch(color=theme.ceiling, lw=0, alpha=0.75, label="noise ceiling"))
-    if kind == "differ":
-        keys.append(lines.Line2D([], [], color=theme.ink, lw=1.2, label="differ, p(FDR) < .05"))
-    if kind == "same":
-        keys.append(
-            lines.Line2D([], [], color=theme.muted, lw=1.2, ls=(0, (3, 1.5)), label="do not differ, p(FDR) ≥ .05")
-        )
+    else:
+        keys.append(lines.Line2D([], [], ls="", label="ceiling n/a"))
+    looks: dict[str, dict[str, Any]] = {
+        "differ": {"color": theme.ink, "label": "differ, p(FDR) < .05"},
+        "same": {"color": theme.muted, "ls": (0, (3, 1.5)), "label": "do not differ, p(FDR) ≥ .05"},
+    }
+    if kind in looks:
+        if drawn < (every := pairs_of(result, kind)):
+            looks[kind]["label"] += f": {drawn} of {every} drawn"
+        keys.append(lines.Line2D([], [], lw=1.2, **looks[kind]))
     return keys
 
 
@@ -265,7 +284,7 @@ def pairs(result: xr.Dataset, ax: Any = None, *, theme: Any = "light", compact: 
     if ax is None:
         ax = new_axes(*_pairs_size(result, compact), theme)
     top = float(np.nanmax(np.abs(difference))) if np.isfinite(difference).any() else 1.0
-    image = ax.imshow(shown, cmap=sequential(), vmin=0, vmax=top or 1.0, aspect="auto")
+    image = ax.imshow(shown, cmap=sequential(), vmin=0, vmax=top or 1.0, aspect="auto", interpolation="none")
     for row in range(n - 1):
         for column in range(row + 1, n):
             value = float(difference[row, column])
@@ -277,10 +296,10 @@ def pairs(result: xr.Dataset, ax: Any = None, *, theme: Any = "light", compact: 
                 box.set_gid("not different")
                 box.set_edgecolor((*require("matplotlib.colors", purpose=PURPOSE).to_rgb(colour), 0.4))
                 ax.add_patch(box)
-            if not compact or n <= 6:
+            if n <= (6 if compact else 11):
                 words = {"ha": "center", "va": "center", "fontsize": 8, "color": colour}
                 ax.text(column - 1, row, p_short(float(p[row, column])), **words)
-    short = [shortened(name, 12 if compact else 20) for name in names]
+    short = told_apart(names, 12 if compact else 20)
     ax.set_xticks(range(n - 1), short[1:], parse_math=False, **turned(short[1:], 0 if max(map(len, short)) > 6 else 60))
     ax.set_yticks(range(n - 1), short[:-1], parse_math=False)
     colour_bar(ax, image, "difference of scores", theme, compact)
@@ -289,7 +308,7 @@ def pairs(result: xr.Dataset, ax: Any = None, *, theme: Any = "light", compact: 
 
 def _pairs_size(result: xr.Dataset, compact: bool) -> tuple[float, float]:
     n = result.sizes["model"] - 1
-    return (PHONE, 2.0 + 0.24 * n) if compact else (min(WIDE, 2.6 + 0.6 * n), 1.5 + 0.34 * n)
+    return (PHONE, 2.0 + 0.24 * n) if compact else (min(WIDE, 3.2 + 0.6 * n), 1.6 + 0.34 * n)
 
 
 def models_pictures(name: str, node: xr.Dataset) -> list[Picture | Html]:
@@ -310,7 +329,7 @@ def models_pictures(name: str, node: xr.Dataset) -> list[Picture | Html]:
 def models_caption(node: xr.Dataset) -> str:
     """How to read the dots, lines, band and arcs."""
     attrs = node.attrs
-    people = int(attrs.get("n_subjects") or node.sizes.get("subject", 1))
+    people = people_of(node)
     said = [
         f"Large dot: {score_words(node)}; small dots: one person each." if people > 1 else f"Dot: {score_words(node)}."
     ]
@@ -346,8 +365,8 @@ def _pairs_picture(node: xr.Dataset, names: list[str]) -> Picture:
     differ, known = int((p < LEVEL).sum()), int(np.isfinite(p).sum())
     alt = f"Matrix of the differences of {len(names)} models, best first; {differ} of {known} pairs differ."
     caption = (
-        f"Difference of every two models, row minus column; in the cell p (two-sided, FDR over {known} pairs). "
-        f"Hatched: p ≥ .05. {differ} of {known} pairs differ."
+        f"Difference of every two models, row minus column. Hatched: p ≥ .05 (two-sided, FDR over {known} pairs; in "
+        f"the cell where there is room). {differ} of {known} pairs differ."
     )
     return Picture(partial(pairs, node), alt, caption, _pairs_size(node, False), _pairs_size(node, True))
 

@@ -11,7 +11,7 @@ from ..compute.nulls import p_value, t_interval
 from .matrices import FEW, label_ends
 from .style import Theme, colour_bar, colours, diverging, dress, frame, new_axes, note, styled, turned
 from .summary import as_over_time, chance_of, groups, null_of, score_name, times_of, unit_words
-from .wording import number, p_text, score_label, shortened
+from .wording import number, p_text, score_label, told_apart
 
 DOTTED = (0, (1, 2))
 
@@ -309,7 +309,7 @@ def folds(result: xr.Dataset, ax: Any = None, *, theme: Any = "light", compact: 
     if chance is not None:
         ax.axhline(chance, color=theme.muted, ls=DOTTED, lw=1.3, gid="chance")
         note(ax, "chance", (1, chance), "side", (4, 0), fontsize=8.5, color=theme.muted)
-    names = [shortened(name, 10 if compact else 16) for name in names]
+    names = told_apart(names, 10 if compact else 16)
     step = max(1, int(np.ceil(len(names) / (8 if compact else 20))))
     ax.set_xticks(at[::step], names[::step], parse_math=False, **turned(names[::step], 36 if compact else 80))
     ax.set_xlabel("held-out group")

@@ -10,8 +10,8 @@ import xarray as xr
 
 from .markup import Html
 from .pictures import Picture
-from .style import Theme, colour_bar, frame, new_axes, sequential, styled
-from .wording import count, listed, number, shortened
+from .style import Theme, colour_bar, frame, new_axes, sequential, styled, turned
+from .wording import count, listed, number, told_apart
 
 METRICS = {
     "correlation": "1 − Pearson r",
@@ -26,6 +26,7 @@ METRICS = {
     "poisson_crossed": "cross-validated divergence of counts, per unit",
 }
 MOST_BLOCKS = 24
+MOST_NAMED = 24
 PHONE = 3.4
 
 
@@ -133,20 +134,26 @@ def rdm(
     if not any(np.isfinite(one).any() for one in panels.values()):
         raise ValueError("no pair of stimuli has a dissimilarity, so there is nothing to draw.")
     if ax is None:
-        ax = new_axes(*_size(len(panels), bool(blocks), columns, compact), theme)
+        ax = new_axes(*_size(len(panels), _letters(values, blocks), columns, compact), theme)
     low, high = (0.0, 100.0) if percentile else _limits(list(panels.values()))
-    look = {"cmap": sequential(), "vmin": low, "vmax": high, "aspect": "equal", "interpolation": "nearest"}
+    look = {"cmap": sequential(), "vmin": low, "vmax": high, "aspect": "equal", "interpolation": "none"}
     if len(panels) == 1:
         image = _paint(ax, next(iter(panels.values())), blocks, look, theme, compact)
+        if not blocks and len(order) <= MOST_NAMED:
+            names = told_apart(values["stimulus"].values, 12 if compact else 20)
+            small = {"parse_math": False, "fontsize": 7.5 if compact or len(order) > 16 else 8.5}
+            ax.set_yticks(range(len(order)), names, **small)
+            ax.set_xticks(range(len(order)), names, **turned(names, 18 if compact else 40), **small)
     else:
         ax.set_axis_off()
         across = _columns(len(panels), columns, compact)
         wide, tall = 1 / across, 1 / -(-len(panels) // across)
-        for at, (name, matrix) in enumerate(panels.items()):
+        titles = told_apart(panels, 17 if compact else 28)
+        for at, matrix in enumerate(panels.values()):
             row, column = divmod(at, across)
             inner = ax.inset_axes([(column + 0.02) * wide, 1 - (row + 1) * tall, 0.96 * wide, 0.88 * tall])
             image = _paint(inner, matrix, blocks, look, theme, compact, named=column == 0)
-            inner.set_title(shortened(name, 18 if compact else 28), fontsize=9, color=theme.ink, pad=4)
+            inner.set_title(titles[at], fontsize=8 if compact else 9, color=theme.ink, pad=4)
     colour_bar(ax, image, _label(values, percentile), theme, compact)
     return ax
 
@@ -187,7 +194,9 @@ def _paint(
     compact: bool,
     named: bool = True,
 ) -> Any:
-    """One matrix, with lines between its blocks and their names at the left."""
+    """One matrix, with lines between its blocks and their names at the left; pairs without a value are grey."""
+    absent = missing_of(matrix)
+    look = look | {"cmap": look["cmap"].with_extremes(bad=theme.null if absent else theme.paper)}
     image = ax.imshow(np.ma.masked_invalid(matrix), **look)
     ends = np.cumsum([0, *(n for _, n in blocks)])
     for end in ends[1:-1]:
@@ -196,10 +205,30 @@ def _paint(
     ax.set_xticks([])
     ax.set_yticks([])
     if named and blocks and len(blocks) <= MOST_BLOCKS:
-        names = [shortened(name, 16 if compact else 22) for name, _ in blocks]
-        ax.set_yticks((ends[:-1] + ends[1:] - 1) / 2, names, parse_math=False, fontsize=7.5 if compact else 8.5)
+        size = 7.5 if compact or len(blocks) > 16 else 8.5
+        names = told_apart([name for name, _ in blocks], 16 if compact else 24)
+        ax.set_yticks((ends[:-1] + ends[1:] - 1) / 2, names, parse_math=False, fontsize=size)
     frame(ax, theme)
     return image
+
+
+def missing_of(matrix: np.ndarray) -> int:
+    """How many pairs have no value.
+
+    Examples
+    --------
+    >>> missing_of(np.array([[np.nan, np.nan, 5], [np.nan, 0, 2], [5, 2, 0]]))
+    1
+    """
+    return int((~np.isfinite(matrix[np.triu_indices(len(matrix), 1)])).sum())
+
+
+def _letters(values: xr.DataArray, blocks: list[tuple[str, int]]) -> int:
+    """Of the longest name at the left: of the blocks, or of few stimuli of one matrix; 0 where there is none."""
+    if blocks:
+        return max(len(name) for name, _ in blocks) if len(blocks) <= MOST_BLOCKS else 0
+    named = values.ndim == 2 and values.sizes["stimulus"] <= MOST_NAMED
+    return max(map(len, values["stimulus"].values.astype(str))) if named else 0
 
 
 def _columns(n: int, columns: int | None, compact: bool) -> int:
@@ -208,13 +237,13 @@ def _columns(n: int, columns: int | None, compact: bool) -> int:
     return min(n, columns or (3 if n in (3, 5, 6, 9) else 4))
 
 
-def _size(n: int, named: bool, columns: int | None, compact: bool) -> tuple[float, float]:
+def _size(n: int, letters: int, columns: int | None, compact: bool) -> tuple[float, float]:
     """Inches of the whole drawing."""
     across = _columns(n, columns, compact)
-    names = (1.1 if compact else 1.6) if named else 0.2
+    names = 0.15 + (0.076 * min(letters, 16) if compact else 0.078 * min(letters, 24))
     if compact:
         side = (PHONE - names) / across
-        return PHONE, -(-n // across) * (side + 0.35) + 0.75
+        return PHONE, -(-n // across) * (side + (0.3 if n > 1 else 0.15)) + 0.7
     side = 4.0 if n == 1 else (10.6 - names) / max(across, 3)
     return names + across * side + 0.9, -(-n // across) * side * (1.13 if n > 1 else 1.0) + 0.15
 
@@ -229,6 +258,7 @@ def rdm_pictures(name: str, node: xr.Dataset) -> list[Picture | Html]:
     what = f"{len(panels)} dissimilarity matrices" if len(panels) > 1 else "Dissimilarity matrix"
     alt = f"{what} of {n:,} stimuli, {_label(values, percentile)}"
     alt += f", in blocks: {listed([block for block, _ in blocks], 12)}." if blocks else "."
+    absent = sum(missing_of(one) for one in panels.values())
     if len(blocks) > 1:
         said = [f"{one}: {_contrast(matrix, blocks)}" for one, matrix in list(panels.items())[:8]]
         alt += (
@@ -243,10 +273,14 @@ def rdm_pictures(name: str, node: xr.Dataset) -> list[Picture | Html]:
         caption += " One scale for all."
     if blocks:
         caption += f" Sorted by {str(by).replace('_', ' ')}; lines part the blocks."
+    if absent:
+        caption += f" Grey: {count(absent, 'pair')} without a value."
     if values.attrs.get("about"):
         caption += f" {values.attrs['about']}."
     draw = partial(rdm, values, by, percentile=percentile, columns=node.attrs.get("columns"))
-    sizes = (_size(len(panels), bool(blocks), node.attrs.get("columns"), compact) for compact in (False, True))
+    sizes = (
+        _size(len(panels), _letters(values, blocks), node.attrs.get("columns"), compact) for compact in (False, True)
+    )
     return [Picture(draw, alt, caption, *sizes)]
 
 

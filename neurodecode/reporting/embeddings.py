@@ -13,7 +13,7 @@ from .dissimilarities import METRICS, blocks_of
 from .markup import Html
 from .pictures import Picture
 from .style import MARKERS, PURPOSE, Theme, colours, dress, frame, keys_below, new_axes, styled
-from .wording import count, listed, number, shortened
+from .wording import count, listed, number, told_apart
 
 WIDE, PHONE = 7.5, 3.4
 MOST_NAMED = 32
@@ -64,12 +64,11 @@ def mds(
         ax = new_axes(*_plane(groups, compact), theme)
     palette = colours(groups, theme)
     for at, (name, own) in enumerate(groups.items()):
-        look = {"ls": "", "marker": MARKERS[at % len(MARKERS)], "ms": 5 if compact else 6, "mew": 0.6}
+        look = {"ls": "", "marker": marker_of(at), "ms": 5 if compact else 6, "mew": 0.6}
         ax.plot(*places[own, :2].T, color=palette[name], mec=theme.paper, gid=f"group:{name}", **look)
+    written: list[Any] = []
     if not compact and len(places) <= MOST_NAMED:
-        for name, (x, y) in zip(result["stimulus"].values.astype(str), places[:, :2]):
-            words = {"xytext": (5, 3), "textcoords": "offset points", "fontsize": 7.5, "parse_math": False}
-            ax.annotate(shortened(name, 16), (x, y), color=theme.muted, **words)
+        written = _write_names(ax, told_apart(result["stimulus"].values, 16), places[:, :2], theme)
     ax.set_aspect("equal", adjustable="datalim")
     ax.margins(0.06)
     ax.set_xticks([])
@@ -77,7 +76,59 @@ def mds(
     _scale(ax, places[:, :2], theme)
     if len(groups) > 1:
         keys_below(ax, _keys(groups, palette, compact), theme, below=0.12, compact=compact)
-    return frame(ax, theme)
+    frame(ax, theme)
+    _part_names(ax, written, places[:, :2])
+    return ax
+
+
+def marker_of(at: int) -> str:
+    """The marker of a category; those that share a colour, eight further on, have another.
+
+    Examples
+    --------
+    >>> marker_of(0), marker_of(8)
+    ('o', 's')
+    """
+    return MARKERS[(at + at // len(MARKERS)) % len(MARKERS)]
+
+
+def _write_names(ax: Any, names: list[str], places: np.ndarray, theme: Theme) -> list[Any]:
+    look = {"textcoords": "offset points", "fontsize": 7.5, "parse_math": False, "color": theme.muted, "gid": "name"}
+    return [ax.annotate(name, place, xytext=(5, 3), **look) for name, place in zip(names, places)]
+
+
+def _part_names(ax: Any, written: list[Any], places: np.ndarray) -> None:
+    """Put each name at a side of its point where nothing else stands; leave out those for which there is none."""
+    if not written:
+        return
+    ax.figure.draw_without_rendering()
+    taken = [tuple(ax.transData.transform(place)) for place in places]
+    points = [(x - 4, y - 4, x + 4, y + 4) for x, y in taken]
+    scale = ax.figure.dpi / 72
+    edge = ax.get_window_extent()
+    boxes: list[tuple[float, float, float, float]] = []
+    for at, (name, (x, y)) in enumerate(zip(written, taken)):
+        size = name.get_window_extent()
+        wide, tall = size.width, size.height
+        for (right, up), (across, down) in {
+            (5, 3): ("left", "bottom"), (5, -3): ("left", "top"), (-5, 3): ("right", "bottom"),
+            (-5, -3): ("right", "top"), (0, 6): ("center", "bottom"), (0, -6): ("center", "top"),
+        }.items():  # fmt: skip
+            left = x + right * scale - {"left": 0.0, "right": wide, "center": wide / 2}[across]
+            low = y + up * scale - (tall if down == "top" else 0)
+            box = (left, low, left + wide, low + tall)
+            others = [*boxes, *(point for other, point in enumerate(points) if other != at)]
+            inside = edge.x0 <= box[0] and box[2] <= edge.x1 and edge.y0 <= box[1] and box[3] <= edge.y1
+            if inside and not any(_touch(box, other) for other in others):
+                name.set(position=(right, up), ha=across, va=down)
+                boxes.append(box)
+                break
+        else:
+            name.set_visible(False)
+
+
+def _touch(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
 def _scale(ax: Any, places: np.ndarray, theme: Theme) -> None:
@@ -96,9 +147,8 @@ def _scale(ax: Any, places: np.ndarray, theme: Theme) -> None:
 def _keys(groups: dict[str, np.ndarray], palette: dict[str, str], compact: bool) -> list[Any]:
     lines = require("matplotlib.lines", purpose=PURPOSE)
     return [
-        lines.Line2D([], [], ls="", marker=MARKERS[at % len(MARKERS)], color=palette[name], ms=6, mew=0,
-                     label=shortened(name, 18 if compact else 24))
-        for at, name in enumerate(groups)
+        lines.Line2D([], [], ls="", marker=marker_of(at), color=palette[name], ms=6, mew=0, label=label)
+        for at, (name, label) in enumerate(zip(groups, told_apart(groups, 20 if compact else 30)))
     ]  # fmt: skip
 
 
@@ -154,15 +204,13 @@ def dendrogram(
         ax.plot(x, y, color=colour, lw=0.8 if n > 60 else 1.2, gid="branch", solid_joinstyle="miter")
     floor = float(min(tree[:, 2].min() * 0.8, tree[:, 2].max() * 0.5)) if tree[:, 2].min() > 0 else 0.0
     for at, (name, own) in enumerate(groups.items()):
-        look = {"ls": "", "marker": MARKERS[at % len(MARKERS)], "ms": 3.5 if n > 60 or compact else 5, "mew": 0}
+        look = {"ls": "", "marker": marker_of(at), "ms": 3.5 if n > 60 or compact else 5, "mew": 0}
         ax.plot(across[own], np.full(len(own), floor), color=palette[name], gid=f"group:{name}", clip_on=False, **look)
     ax.set_ylim(floor, float(tree[:, 2].max()) * 1.03)
     ax.set_xlim(-1, n)
     leaves = result["stimulus"].values.astype(str)[order]
     if n <= MOST_NAMED and not compact:
-        ax.set_xticks(
-            np.arange(n), [shortened(leaf, 16) for leaf in leaves], rotation=90, fontsize=7.5, parse_math=False
-        )
+        ax.set_xticks(np.arange(n), told_apart(leaves, 16), rotation=90, fontsize=7.5, parse_math=False)
         ax.tick_params(axis="x", length=0, pad=6)
     else:
         ax.set_xticks([])

@@ -11,13 +11,13 @@ import xarray as xr
 
 from . import brains, plots
 from . import topographies as scalp
-from .matrices import FEW, matrix_of
+from .matrices import FEW, matrix_of, rows_called
 from .pictures import Picture
 from .plots import GAP, LANE
-from .summary import chance_of, sample_words, score_name, times_of, unit_words
+from .summary import area_words, chance_of, sample_words, score_name, times_of, unit_words
 from .tables import figures as figures_table
 from .tables import highest_over_time
-from .wording import SCORES, count, headed, listed, number, quantity, score_label
+from .wording import SCORES, article, count, headed, listed, number, quantity, score_label
 
 Nodes = Mapping[str, xr.Dataset]
 WIDE = 7.5
@@ -75,7 +75,7 @@ def areas_caption(nodes: Nodes, attrs: Mapping[str, Any]) -> str:
     _, series = plots.rows_of(dict(nodes))
     found = [area for rows in series.values() for area in rows if area is not None]
     if any(area.n_units > 1 for area in found):
-        said[0] = said[0][:-1] + f"; an area is the mean over its {many}."
+        said[0] = said[0][:-1] + f"; {article(area_words(one)[0])} is the mean over its {many}."
     for what, n in plots.repeats_of(found).items():
         shared = ", which share training samples, so it is a guide" if what == "folds" else ""
         said.append(f"Line: 95 % interval from the spread over {n} {what}{shared}.")
@@ -123,8 +123,10 @@ def matrix_picture(result: Any) -> Picture:
         for roi, column in zip(rois, matrix.values.T)
         if np.isfinite(column).any()
     ]
-    alt = f"Heat map of {label}, {len(layers)} layers by {len(rois)} areas. Best layers: {listed(best, 40)}."
-    caption = f"{label} of every layer in every area; the best layer of each area is outlined."
+    one, many = rows_called(matrix)
+    size = f"{count(len(layers), one, many)} by {count(len(rois), 'area')}"
+    alt = f"Heat map of {label}, {size}. Best {many}: {listed(best, 40)}."
+    caption = f"{headed(label)} of every {one} in every area; the best {one} of each area is outlined."
     if below.any():
         caption += f" Hatched: not above the 95 % point of the null ({below.sum():,} of {below.size:,} cells)."
     height = 1.0 + 0.33 * len(layers)
@@ -135,11 +137,12 @@ def matrix_picture(result: Any) -> Picture:
 def lines_picture(result: Any) -> Picture:
     """A line per area over the layers."""
     matrix, _, label = matrix_of(result)
-    alt = f"Lines of {label} over {matrix.sizes['layer']} layers, one per area."
+    one, many = rows_called(matrix)
+    alt = f"Lines of {label} over {count(matrix.sizes['layer'], one, many)}, one per area."
     return Picture(
         partial(plots.layer_lines, result),
         alt,
-        f"{label} over the layers; rings mark the best.",
+        f"{headed(label)} over the {many}; rings mark the best.",
         (WIDE, 3.0),
         (PHONE, 2.8),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -22,11 +23,14 @@ from .style import (
     sequential,
     styled,
     turned,
+    upright,
 )
 from .summary import Result, chance_of, opened, score_name
-from .wording import number, score_label, shortened
+from .wording import number, score_label, shortened, told_apart
 
 FEW = 4
+PHONE = 3.4
+CELLS: dict[str, Any] = {"aspect": "auto", "interpolation": "none"}
 
 
 def matrix_of(result: Result) -> tuple[xr.DataArray, np.ndarray, str]:
@@ -49,8 +53,20 @@ def matrix_of(result: Result) -> tuple[xr.DataArray, np.ndarray, str]:
     return matrix, below, str(matrix.attrs.get("label") or score_label(str(said)))
 
 
+def rows_called(matrix: xr.DataArray) -> tuple[str, str]:
+    """What one row of the matrix is, and many of them: ``attrs["rows"]``, layers where it does not say.
+
+    Examples
+    --------
+    >>> rows_called(xr.DataArray([[0.1]], dims=("layer", "roi"), attrs={"rows": ["model", "models"]}))
+    ('model', 'models')
+    """
+    said = matrix.attrs.get("rows") or "layer"
+    return (str(said[0]), str(said[1])) if isinstance(said, (list, tuple)) else (str(said), f"{said}s")
+
+
 def _names(coord: xr.DataArray, most: int) -> list[str]:
-    return [shortened(name, most) for name in np.asarray(coord.values).astype(str).tolist()]
+    return told_apart(np.asarray(coord.values).astype(str).tolist(), most)
 
 
 @styled
@@ -60,7 +76,8 @@ def layer_by_area(result: Result, ax: Any = None, *, theme: Any = "light", compa
     Parameters
     ----------
     result : Dataset with ``matrix(layer, roi)`` and, where tested, ``matrix_null95(layer, roi)``; or a DataTree with
-        these at its root.
+        these at its root. Where rows are no layers, ``attrs["rows"]`` of the matrix says what one is and many are:
+        ``["model", "models"]``.
 
     Returns
     -------
@@ -76,10 +93,11 @@ def layer_by_area(result: Result, ax: Any = None, *, theme: Any = "light", compa
     values = matrix.values
     layers, rois = (_names(matrix[dim], 12 if compact else 20) for dim in ("layer", "roi"))
     if ax is None:
-        ax = new_axes(min(11, 2.6 + 0.62 * len(rois)), 1.5 + 0.36 * len(layers), theme)
+        wide = (min(11, 2.6 + 0.62 * len(rois)), 1.5 + 0.36 * len(layers))
+        ax = new_axes(*((PHONE, 1.95 + 0.22 * len(layers)) if compact else wide), theme)
     finite = values[np.isfinite(values)]
     low, high = (min(finite.min(), 0.0), finite.max()) if len(finite) else (0.0, 1.0)
-    image = ax.imshow(values, cmap=sequential(), vmin=low, vmax=high if high > low else low + 1, aspect="auto")
+    image = ax.imshow(values, cmap=sequential(), vmin=low, vmax=high if high > low else low + 1, **CELLS)
     for row, column in np.ndindex(values.shape):
         value = float(values[row, column])
         colour = readable_on(image.cmap(image.norm(value))) if np.isfinite(value) else theme.muted
@@ -99,7 +117,7 @@ def layer_by_area(result: Result, ax: Any = None, *, theme: Any = "light", compa
     ax.set_xticks(range(len(rois)), rois, parse_math=False, **stand)
     ax.set_yticks(range(len(layers)), layers, parse_math=False)
     colour_bar(ax, image, label, theme, compact)
-    keys = [patches.Patch(fill=False, ec=theme.ink, lw=1.8, label="best layer")]
+    keys = [patches.Patch(fill=False, ec=theme.ink, lw=1.8, label=f"best {rows_called(matrix)[0]}")]
     if below.any():
         keys.append(
             patches.Patch(
@@ -134,7 +152,7 @@ def layer_lines(result: Result, ax: Any = None, *, theme: Any = "light", compact
             f"{len(rois)} areas are too many lines (at most {FEW}); layer_by_area shows them as a heat map."
         )
     if ax is None:
-        ax = new_axes(7.5, 3.0, theme)
+        ax = new_axes(PHONE if compact else 7.5, 2.8 if compact else 3.0, theme)
     palette = colours(rois, theme)
     at = np.arange(len(layers))
     for column, name in enumerate(rois):
@@ -146,7 +164,7 @@ def layer_lines(result: Result, ax: Any = None, *, theme: Any = "light", compact
     label_ends(ax, {name: float(matrix.values[-1, column]) for column, name in enumerate(rois)}, palette)
     step = max(1, int(np.ceil(len(layers) / (6 if compact else 14))))
     ax.set_xticks(at[::step], layers[::step], parse_math=False, **turned(layers[::step], 36 if compact else 80))
-    ax.set_ylabel(label)
+    ax.set_ylabel(fill(label, upright(ax, label)))
     return dress(ax, theme, grid="y")
 
 
@@ -194,7 +212,7 @@ def confusion(result: xr.Dataset, ax: Any = None, *, theme: Any = "light", compa
     if ax is None:
         side = min(7.0, 2.4 + 0.42 * n)
         ax = new_axes(side + 1.0, side, theme)
-    image = ax.imshow(shares, cmap=sequential(), vmin=0, vmax=1, aspect="equal")
+    image = ax.imshow(shares, cmap=sequential(), vmin=0, vmax=1, aspect="equal", interpolation="none")
     size = 7.5 if compact else 9
     for row, column in np.argwhere(values > 0) if n <= 14 else ():
         colour = readable_on(image.cmap(image.norm(shares[row, column])))

@@ -12,7 +12,19 @@ from .gallery import areas_picture, found_picture, matrix_picture, sampled, shor
 from .markup import Html, el, inline, join
 from .pictures import Picture
 from .shown import drawer
-from .summary import Area, Contents, areas, chance_of, score_name, subjects_of, times_of, unit_words
+from .summary import (
+    Area,
+    Contents,
+    area_words,
+    areas,
+    chance_of,
+    digits_of,
+    draws_of,
+    score_name,
+    subjects_of,
+    times_of,
+    unit_words,
+)
 from .tables import figures_of, highest_over_time
 from .wording import UNITS, count, headed, number, p_short, p_text, score_label
 
@@ -117,7 +129,7 @@ def answer_of(contents: Contents) -> str:
     if len(rows) > 1:
         top = max((row for row in rows if np.isfinite(row.score)), key=lambda row: row.score)
         many = unit_words(one)[1]
-        start = f"Over all {len(rows)} areas the mean {label} of {many} is {number(whole.score)}"
+        start = f"Over all {len(rows)} {area_words(one)[1]} the mean {label} of {many} is {number(whole.score)}"
         ending = f"; it is highest in {top.name} ({number(top.score)})."
     else:
         ending = "."
@@ -201,7 +213,10 @@ def key_numbers(contents: Contents) -> Html | None:
     verdict = audit(contents)
     if contents.nodes:
         look = {"passed": "good", "overridden": "warn"}.get(verdict)
-        cards.append(("Leakage audit", el("span", verdict, class_=look), "training against test, every fold"))
+        words = (
+            "nothing was fitted and tested on samples" if verdict == "no split" else "training against test, every fold"
+        )
+        cards.append(("Leakage audit", el("span", verdict, class_=look), words))
     table = figures_of(contents.attrs.get("figures") or [])
     expected = table[table["verdict"] != ""]
     if len(expected):
@@ -231,17 +246,17 @@ def _score_cards(name: str, one: xr.Dataset, contents: Contents) -> list[tuple[s
     rows = [row for row in areas(one) if np.isfinite(row.score)]
     if not rows:
         return samples
-    whole = overall(one)
+    whole, digits = overall(one), digits_of([one])
     cards: list[tuple[str, Any, str]] = []
     if len(rows) > 1:
         top = max(rows, key=lambda row: row.score)
-        cards.append((f"Highest {label}{behind}: {top.name}", number(top.score), _against(top, one)))
-        cards.append((f"Mean {label} over all {unit_words(one)[1]}", number(whole.score), _against(whole, one)))
+        cards.append((f"Highest {label}{behind}: {top.name}", number(top.score, digits), _against(top, one)))
+        cards.append((f"Mean {label} over all {unit_words(one)[1]}", number(whole.score, digits), _against(whole, one)))
     else:
-        cards.append((f"{headed(label)}{behind}", number(whole.score), _against(whole, one)))
+        cards.append((f"{headed(label)}{behind}", number(whole.score, digits), _against(whole, one)))
     if np.isfinite(whole.p):
         least = attrs.get("p_min")
-        by = f"{int(attrs['n_permutations']):,} permutations" if attrs.get("n_permutations") else "permutations"
+        by = f"{draws_of(one):,} permutations" if draws_of(one) else "permutations"
         note = (
             ("of the mean; " if one.sizes["unit"] > 1 else "")
             + by

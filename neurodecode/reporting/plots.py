@@ -22,9 +22,9 @@ from .dissimilarities import rdm
 from .embeddings import dendrogram, mds
 from .matrices import confusion, layer_by_area, layer_lines
 from .style import MARKERS, PURPOSE, Theme, colours, dress, keys_below, new_axes, note, styled
-from .summary import Area, Result, areas, chance_of, opened, score_name, unit_words
+from .summary import Area, Result, areas, chance_of, digits_of, opened, score_name, unit_words
 from .tables import figures as figures_table
-from .wording import count, number, quantity, score_label, shortened
+from .wording import count, number, quantity, score_label, shortened, told_apart
 
 __all__ = [
     "confusion",
@@ -122,10 +122,11 @@ def scores_by_area(
     known = list(dict.fromkeys([*names, *series]) if set(series) <= set(names) else series)
     palette = colours(known, theme)
     marker = {name: MARKERS[at % len(MARKERS)] for at, name in enumerate(known)}
+    digits = digits_of(nodes.values())
     for lane, (name, found) in enumerate(series.items()):
         y = -np.arange(len(found)) * step - (lane - (len(series) - 1) / 2) * LANE
         _draw_series(ax, name, found, y, palette[name], marker[name], theme)
-        _print_scores(ax, "" if compact or len(series) == 1 else name, found, y, palette[name], theme)
+        _print_scores(ax, "" if compact or len(series) == 1 else name, found, y, palette[name], theme, digits)
     _rule_chance(ax, nodes, rows, step, theme)
     one = next(iter(nodes.values()))
     ax.set_yticks(-np.arange(len(rows)) * step, _row_labels(rows, series, one, compact), parse_math=False)
@@ -165,10 +166,12 @@ def _draw_series(
     ax.plot(*places, marker, label=name or "score", gid=f"score:{name}", **look)
 
 
-def _print_scores(ax: Any, name: str, rows: Sequence[Area | None], at: np.ndarray, colour: str, theme: Theme) -> None:
+def _print_scores(
+    ax: Any, name: str, rows: Sequence[Area | None], at: np.ndarray, colour: str, theme: Theme, digits: int
+) -> None:
     """The scores as text at the right edge; the first row says whose they are."""
     for row, (y, area) in enumerate(zip(at, rows)):
-        text = number(area.score).replace("-", "−") if area is not None else "–"
+        text = number(area.score, digits).replace("-", "−") if area is not None else "–"
         note(ax, text, (1, y), "side", (32, 0), ha="right", color=theme.ink)
         if row == 0 and name:
             note(ax, shortened(name, 18), (1, y), "side", (38, 0), ha="left", color=colour)
@@ -177,7 +180,7 @@ def _print_scores(ax: Any, name: str, rows: Sequence[Area | None], at: np.ndarra
 def _row_labels(names: list[str], series: Series, one: xr.Dataset, compact: bool) -> list[str]:
     """Names of the rows with their number of units; the word for a unit stands once, in the first row."""
     sizes = [max((area.n_units for area in row if area is not None), default=0) for row in zip(*series.values())]
-    names = [shortened(name, 18 if compact else 32) for name in names]
+    names = told_apart(names, 18 if compact else 32)
     if compact or all(size == 1 for size in sizes):
         return names
     said = [count(size, *unit_words(one)) if row == 0 else f"{size:,}" for row, size in enumerate(sizes)]
@@ -289,7 +292,7 @@ def found_planted(result: Result, ax: Any = None, *, theme: Any = "light", compa
         note(ax, title, (1, 0.85), "side", (offset, 0), ha="right", color=theme.muted)
         for place, value in zip(y, values):
             note(ax, quantity(value), (1, place), "side", (offset, 0), ha="right", color=colour)
-    names = [shortened(name, 46 if compact else 76) for name in table["name"].astype(str)]
+    names = told_apart(table["name"], 46 if compact else 76)
     if compact:
         # Names stand above their dots, so that the rows keep the width of the phone.
         ax.set_yticks([])

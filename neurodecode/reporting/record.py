@@ -9,7 +9,7 @@ import xarray as xr
 
 from .markup import Html, el, inline, join, markdown, pairs, table
 from .opening import audit, callouts, leading_attrs
-from .summary import Contents, score_name
+from .summary import Contents, draws_of, score_name
 from .wording import listed, plain_text, score_label, scrub
 
 # Told elsewhere on the page, or too long for a table.
@@ -90,11 +90,13 @@ def _scoring(one: xr.Dataset) -> str:
     said = [f"Score: {score_label(score_name(one))}" + (f", {pool}" if pool else "") + "."]
     if attrs.get("splits"):
         said.append(f"Held out by {attrs['splits']}, {attrs.get('n_folds', '?')} folds.")
-    if attrs.get("n_permutations"):
+    if draws := draws_of(one):
         what = f" ({attrs['exchangeability']})" if attrs.get("exchangeability") else ""
         said.append(
-            f"Significance: {int(attrs['n_permutations']):,} permutations{what}, one-sided, p = (b + 1) / (n + 1); "
-            "over units by false discovery rate (Benjamini and Hochberg 1995) and by the maximum statistic."
+            f"Significance: {draws:,} permutations{what}, one-sided, p = (b + 1) / (n + 1)"
+            + ("; over units by false discovery rate (Benjamini and Hochberg 1995)" if "p_fdr" in one else "")
+            + (" and by the maximum statistic" if "p_fdr" in one and "p_max" in one else "")
+            + "."
         )
     else:
         said.append("No permutations were drawn, so nothing here is a test.")
@@ -111,8 +113,25 @@ def leakage_section(contents: Contents) -> Section:
         "not recorded": "No audit was recorded with this result.",
         "no split": "Nothing on this page comes from training and test samples.",
     }[verdict]
+    fitted = [name for name, one in contents.shown.items() if one.attrs.get("folds")]
+    if verdict == "no split" and fitted:
+        words = (
+            "No result on this page is of cross_validate, which is what is audited. What is fitted "
+            f"({listed(fitted)}) is scored on stimuli and people that were left out of the fit, told apart by name."
+        )
     look = {"passed": "good", "overridden": "warn", "not recorded": "warn"}.get(verdict)
-    parts: list[Any] = [el("p", el("strong", verdict.capitalize() + ".", class_=look), " ", words)]
+    parts: list[Any] = [
+        el(
+            "p",
+            el(
+                "strong",
+                ("Nothing to audit" if verdict == "no split" and fitted else verdict.capitalize()) + ".",
+                class_=look,
+            ),
+            " ",
+            words,
+        )
+    ]
     rows: dict[tuple[str, ...], list[str]] = {}
     for name, one in contents.nodes.items():
         for row in one.attrs.get("leakage") or []:

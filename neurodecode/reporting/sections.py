@@ -24,10 +24,10 @@ from .gallery import (
     time_picture,
 )
 from .markup import Cell, Html, el, join, markdown, table
-from .matrices import FEW
+from .matrices import FEW, rows_called
 from .opening import groups_of, in_time, leading_attrs
 from .pictures import figure
-from .summary import Contents, geometry, score_name, times_of, unit_words
+from .summary import Contents, area_words, digits_of, geometry, score_name, times_of, unit_words
 from .tables import PER_UNIT, by_area, figures_of, highest_over_time
 from .topographies import has_topography
 from .wording import count, headed, listed, number, p_short, quantity, score_label
@@ -78,10 +78,13 @@ def scores_section(contents: Contents, variants: int) -> Section | None:
         words = headed(score_label(score))
         grouped = any("roi" in one.coords for one in ordered.values())
         if len(ordered) > 1 and grouped:
-            parts.append(means_table(ordered, f"{words}, mean of each area"))
+            each = area_words(next(iter(ordered.values())))[0]
+            parts.append(means_table(ordered, f"{words}, mean of each {each}"))
             parts.append(area_table(ordered, f"{words} in full: intervals, ceilings, null, p", fold=1))
         else:
-            parts.append(area_table(ordered, f"{words} by area" if grouped else words))
+            parts.append(
+                area_table(ordered, f"{words} by {area_words(next(iter(ordered.values())))[0]}" if grouped else words)
+            )
         parts.append(_missing_words(ordered))
     for name, one in timed.items():
         parts += [_time_table(name, one), _missing_words({name: one})]
@@ -98,12 +101,14 @@ def means_table(nodes: dict[str, xr.Dataset], caption: str) -> Html:
     value = {(row["area"], row["result"]): row["score"] for row in found.to_dict("records")}
     size = found.groupby("area", sort=False)["n_units"].max()
     counted = bool((size > 1).any())
-    columns = [("area", "text"), *([(many, "number")] if counted else []), *((name, "number") for name in nodes)]
+    digits = digits_of(nodes.values())
+    first = area_words(next(iter(nodes.values())))[0]
+    columns = [(first, "text"), *([(many, "number")] if counted else []), *((name, "number") for name in nodes)]
     rows = [
         [
             area,
             *([Cell(f"{size[area]:,}", int(size[area]))] if counted else []),
-            *(Cell(number(value.get((area, name))), value.get((area, name))) for name in nodes),
+            *(Cell(number(value.get((area, name)), digits), value.get((area, name))) for name in nodes),
         ]
         for area in names
     ]
@@ -114,11 +119,12 @@ def area_table(nodes: dict[str, xr.Dataset], caption: str, fold: int = 24) -> Ht
     """Means of every area to two decimals, with interval, ceiling, null and p; columns that are empty are left out."""
     found = by_area(nodes)
     several = len(nodes) > 1
-    columns: list[tuple[str, str]] = [("area", "text")]
+    group, digits = area_words(next(iter(nodes.values())))[0], digits_of(nodes.values())
+    columns: list[tuple[str, str]] = [(group, "text")]
     single = (found["n_units"] == 1).all() and (found["area"] == found["area"].iloc[0]).all()
     if several:
-        columns = [("result", "text"), ("area", "text")] if not single else [("result", "text")]
-    one, many = unit_words(next(iter(nodes.values())))
+        columns = [("result", "text"), (group, "text")] if not single else [("result", "text")]
+    many = unit_words(next(iter(nodes.values())))[1]
     columns += [(many, "number")] if (found["n_units"] > 1).any() else []
     columns += [("score", "number")]
     has = {
@@ -134,11 +140,14 @@ def area_table(nodes: dict[str, xr.Dataset], caption: str, fold: int = 24) -> Ht
         [(f"{many} with p(FDR) < .05", "number")] if has["n_significant"] and (found["n_units"] > 1).any() else []
     )
     headings = [name for name, _ in columns]
-    rows = [[_area_cells(row, one, many, over)[heading] for heading in headings] for row in found.to_dict("records")]
+    rows = [
+        [_area_cells(row, group, many, over, digits)[heading] for heading in headings]
+        for row in found.to_dict("records")
+    ]
     return table(columns, rows, caption=caption, fold=fold)
 
 
-def _area_cells(row: dict[str, Any], one: str, many: str, over: str) -> dict[str, Any]:
+def _area_cells(row: dict[str, Any], group: str, many: str, over: str, digits: int) -> dict[str, Any]:
     used = row["n_units"] - row["n_degenerate"]
     n = f"{row['n_units']:,}" if not row["n_degenerate"] else f"{used:,} of {row['n_units']:,}"
     ceiling = number(row["ceiling"]) + (f" ({row['n_ceiling']:,})" if 0 < row["n_ceiling"] < used else "")
@@ -146,20 +155,20 @@ def _area_cells(row: dict[str, Any], one: str, many: str, over: str) -> dict[str
     tested = significant is not None and not pd.isna(significant)
     return {
         "result": row["result"],
-        "area": row["area"],
+        group: row["area"],
         many: Cell(n, row["n_units"]),
-        "score": Cell(number(row["score"]), row["score"]),
-        f"95 % over {over}": Cell(_span(row["low"], row["high"]), row["low"]),
+        "score": Cell(number(row["score"], digits), row["score"]),
+        f"95 % over {over}": Cell(_span(row["low"], row["high"], digits), row["low"]),
         "ceiling": Cell(ceiling, row["ceiling"]),
         "normalised": Cell(number(row["normalized"]), row["normalized"]),
-        "null, middle 95 %": Cell(_span(row["null_low"], row["null_high"]), row["null_high"]),
+        "null, middle 95 %": Cell(_span(row["null_low"], row["null_high"], digits), row["null_high"]),
         "p": Cell(p_short(row["p"]), row["p"]),
         f"{many} with p(FDR) < .05": Cell(f"{int(significant):,}" if tested else "n/a", significant),
     }
 
 
-def _span(low: float, high: float) -> str:
-    return f"{number(low)} to {number(high)}" if np.isfinite(low) and np.isfinite(high) else "n/a"
+def _span(low: float, high: float, digits: int = 2) -> str:
+    return f"{number(low, digits)} to {number(high, digits)}" if np.isfinite(low) and np.isfinite(high) else "n/a"
 
 
 def _missing_words(nodes: dict[str, xr.Dataset]) -> Html:
@@ -308,7 +317,7 @@ def comparisons_section(contents: Contents, result: Any, variants: int) -> Secti
     parts: list[Any] = []
     led = any(name in contents.shown for name in contents.attrs.get("main") or [])
     if "matrix" in contents.root.data_vars and (contents.nodes or led):
-        parts.append(el("h3", "Layer by area"))
+        parts.append(el("h3", f"{headed(rows_called(contents.root['matrix'])[0])} by area"))
         n_areas = contents.root.sizes.get("roi", 0)
         parts.append(figure(matrix_picture(result), variants, wide=n_areas > 8))
         if n_areas <= FEW:
@@ -329,7 +338,8 @@ def comparisons_section(contents: Contents, result: Any, variants: int) -> Secti
         parts += [figure(generalization_picture(name, one), variants) for name, one in across[:MOST_PICTURES]]
     found = figures_of(contents.attrs.get("figures") or [])
     if len(found):
-        parts.append(el("h3", "Found against planted and published"))
+        against = [word for word in ("planted", "published") if found[word].notna().any()]
+        parts.append(el("h3", f"Found against {listed(against)}" if against else "Figures found"))
         tree = xr.DataTree(xr.Dataset(attrs={"figures": contents.attrs["figures"]}))
         if (found["verdict"] != "").any() and contents.nodes:
             parts.append(figure(found_picture(tree), variants))
@@ -339,12 +349,13 @@ def comparisons_section(contents: Contents, result: Any, variants: int) -> Secti
 
 def _matrix_table(root: xr.Dataset) -> Html:
     matrix = root["matrix"].transpose("layer", "roi")
-    columns = [("layer", "text"), *((str(roi), "number") for roi in matrix["roi"].values)]
+    one, many = rows_called(matrix)
+    columns = [(one, "text"), *((str(roi), "number") for roi in matrix["roi"].values)]
     rows = [
         [str(layer), *(Cell(number(float(value)), float(value)) for value in values)]
         for layer, values in zip(matrix["layer"].values, matrix.values)
     ]
-    return table(columns, rows, caption="Scores of layers by area", fold=1)
+    return table(columns, rows, caption=f"Scores of {many} by area", fold=1)
 
 
 def _confusion_table(name: str, one: xr.Dataset) -> Html:
@@ -362,8 +373,8 @@ def _figures_table(found: pd.DataFrame) -> Html:
     columns = [("figure", "text"), ("found", "number")]
     columns += [("planted", "number"), ("interval", "number")] if planted else []
     columns += [("published", "number"), ("tolerance", "number")] if published else []
-    columns += [("verdict", "text")]
-    rows = []
+    columns += [("verdict", "text")] if planted or published else []
+    rows: list[list[Any]] = []
     for row in found.to_dict("records"):
         cells = [row["name"], Cell(quantity(row["found"]), row["found"])]
         if planted:
@@ -373,7 +384,8 @@ def _figures_table(found: pd.DataFrame) -> Html:
             within = f"± {quantity(row['tolerance'])}" if not pd.isna(row["tolerance"]) else "–"
             cells += [Cell(_or_dash(row["published"]), row["published"]), Cell(within, row["tolerance"])]
         look = "warn" if row["verdict"] in ("outside", "not reached") else "good"
-        rows.append([*cells, el("span", row["verdict"], class_=look) if row["verdict"] else "nothing expected"])
+        said = el("span", row["verdict"], class_=look) if row["verdict"] else "–"
+        rows.append([*cells, *([said] if planted or published else [])])
     return table(columns, rows, caption="Figures of the study", fold=40)
 
 

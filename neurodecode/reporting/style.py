@@ -167,11 +167,23 @@ def colour_bar(ax: Any, image: Any, label: str, theme: Theme, compact: bool = Fa
         {"location": "bottom", "shrink": 0.9, "aspect": 30} if compact else {"shrink": 0.8, "aspect": 22, "pad": 0.03}
     )
     bar = ax.figure.colorbar(image, ax=ax, **place)
-    room = 60 if compact else max(24, int(ax.figure.get_size_inches()[1] * LETTERS_AN_INCH))
-    bar.set_label(fill(label, room), color=theme.ink)
+    if compact:
+        ticks = require("matplotlib.ticker", purpose=PURPOSE)
+        bar.locator = ticks.MaxNLocator(5)
+        bar.update_ticks()
+    bar.set_label(fill(label, 44 if compact else upright(bar.ax, label, 1.5)), color=theme.ink)
     bar.outline.set_visible(False)
     bar.ax.tick_params(length=0, labelcolor=theme.ink, labelsize=8.5)
     return bar
+
+
+def upright(ax: Any, label: str, share: float = 1.2) -> int:
+    """How many letters of a label along ``share`` of the height of the axes fit on one line."""
+    most = ax.figure.get_size_inches()[1] * LETTERS_AN_INCH
+    if len(label) > 0.35 * most:  # it may not fit: the height is known once everything has its place
+        ax.figure.draw_without_rendering()
+        most = max(12.0, ax.get_window_extent().height / ax.figure.dpi * LETTERS_AN_INCH * share)
+    return int(max(12.0, most))
 
 
 def turned(labels: list[str], room: int) -> dict[str, Any]:
@@ -188,15 +200,36 @@ def keys_below(ax: Any, keys: list[Any], theme: Theme, *, below: float = 0.5, co
     """
     transforms = require("matplotlib.transforms", purpose=PURPOSE)
     look = {"frameon": False, "handlelength": 1.5, "columnspacing": 1.6, "handletextpad": 0.6, "borderaxespad": 0}
+    words = [str(key.get_label()) for key in keys]
+    width = float(ax.figure.get_size_inches()[0])
     if compact:
-        legend = ax.figure.legend(handles=keys, loc="outside lower left", ncols=2, fontsize=8.5, borderpad=0.3, **look)
+        most = columns_of(words, width - 0.1, 8.5, 3 if max(map(len, words), default=0) < 9 else 2)
+        look |= {"ncols": most, "fontsize": 8.5, "borderpad": 0.3}
+        legend = ax.figure.legend(handles=keys, loc="outside lower left", **look)
     else:
         under = ax.transAxes + transforms.ScaledTranslation(0, -below, ax.figure.dpi_scale_trans)
         place = {"loc": "upper left", "bbox_to_anchor": (0, 0), "bbox_transform": under}
-        legend = ax.legend(handles=keys, ncols=4, fontsize=9, borderpad=0, **place, **look)
+        beside = max((len(label.get_text()) for label in ax.get_yticklabels()), default=0) * 0.072 + 0.3
+        look |= {"ncols": columns_of(words, width - beside, 9, 4 if len(keys) <= 12 else 6), "fontsize": 9}
+        legend = ax.legend(handles=keys, borderpad=0, **place, **look)
     for text in legend.get_texts():
         text.set_color(theme.muted)
         text.set_parse_math(False)
+
+
+def columns_of(labels: list[str], width: float, size: float, most: int) -> int:
+    """How many columns of keys fit into ``width`` inches at ``size`` points; keys fill one column after the other.
+
+    Examples
+    --------
+    >>> columns_of(["mean", "null"], 4, 9, 4), columns_of(["a long name of a group"] * 4, 4, 9, 4)
+    (2, 2)
+    """
+    for columns in range(min(most, len(labels)), 1, -1):
+        widest = [max(map(len, part)) for part in np.array_split(np.array(labels, dtype=object), columns)]
+        if sum(0.6 * letters + 3.7 for letters in widest) * size / 72 <= width:
+            return columns
+    return 1
 
 
 def dress(ax: Any, theme: Theme, *, left: bool = True, grid: str | None = None) -> Any:

@@ -6,7 +6,7 @@ Nothing is fitted or scored again. An area's figures are means over its units wi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -274,10 +274,12 @@ def score_name(result: xr.Dataset) -> str:
 
 
 def unit_words(result: xr.Dataset) -> tuple[str, str]:
-    """One unit and many of them: voxel and voxels, neuron and neurons, by the kind of the target.
+    """One unit and many: ``attrs["unit_name"]``, or voxel and voxels, neuron and neurons, by the kind of the target.
 
     Scores that compare whole rows (identification, top-k) have one unit for each area.
     """
+    if isinstance(named := result.attrs.get("unit_name"), (list, tuple)) and len(named) == 2:
+        return str(named[0]), str(named[1])
     name = score_name(result)
     if name == "identification" or name.startswith("top"):
         return "area", "areas"
@@ -287,6 +289,41 @@ def unit_words(result: xr.Dataset) -> tuple[str, str]:
     if "channel" in result.coords and result["channel"].dims == ("unit",):
         return UNITS["eeg"]
     return UNITS.get(str(target.get("kind") or result.attrs.get("kind")), ("unit", "units"))
+
+
+def area_words(result: xr.Dataset) -> tuple[str, str]:
+    """What units are grouped by, one and many: ``attrs["area_name"]``, areas where it does not say.
+
+    Examples
+    --------
+    >>> area_words(xr.Dataset(attrs={"area_name": ["layer", "layers"]})), area_words(xr.Dataset())
+    (('layer', 'layers'), ('area', 'areas'))
+    """
+    named = result.attrs.get("area_name")
+    if isinstance(named, (list, tuple)) and len(named) == 2:
+        return str(named[0]), str(named[1])
+    return "area", "areas"
+
+
+def draws_of(result: xr.Dataset) -> int:
+    """How many permutations a result has."""
+    return int(result.attrs.get("n_permutations") or result.sizes.get("permutation", 0))
+
+
+def digits_of(nodes: Iterable[xr.Dataset]) -> int:
+    """Decimals of a score: two, or three where a score of a study's own has no value of .2 or more.
+
+    Examples
+    --------
+    >>> small = xr.Dataset({"score": ("unit", [0.05, 0.01])})
+    >>> digits_of([small]), digits_of([small.assign_attrs(score="r")])
+    (3, 2)
+    """
+    shown = list(nodes)
+    own = bool(shown) and all(score_name(one) not in SCORES for one in shown)
+    values = np.concatenate([np.abs(one["score"].values).ravel() for one in shown]) if own else np.ones(1)
+    values = values[np.isfinite(values)]
+    return 3 if len(values) and values.max() < 0.2 else 2
 
 
 def sample_words(attrs: Mapping[str, Any]) -> tuple[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import math
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +130,17 @@ def score_label(score: str, *, of: str | None = None) -> str:
     return f"{words}, mean over {of}" if of else words
 
 
+def article(word: str) -> str:
+    """A noun with its article.
+
+    Examples
+    --------
+    >>> article("area"), article("layer")
+    ('an area', 'a layer')
+    """
+    return f"{'an' if word[:1].lower() in 'aeiou' else 'a'} {word}"
+
+
 def headed(words: str) -> str:
     """Words as the beginning of a sentence; a symbol of one letter keeps its case.
 
@@ -162,6 +174,29 @@ def shortened(text: str, most: int) -> str:
     'left inferi…'
     """
     return text if len(text) <= most else text[: most - 1].rstrip() + "…"
+
+
+def told_apart(names: Iterable[Any], most: int) -> list[str]:
+    """Labels of at most ``most`` letters; those that would read the same are cut where they do not differ.
+
+    Examples
+    --------
+    >>> told_apart(["left inferior temporal gyrus", "V1"], 12)
+    ['left inferi…', 'V1']
+    >>> told_apart(["superior temporal sulcus 1", "superior temporal sulcus 2"], 12)
+    ['superior t…1', 'superior t…2']
+    """
+    whole = [str(name) for name in names]
+    alike: dict[str, list[str]] = {}
+    for name in dict.fromkeys(whole):
+        alike.setdefault(shortened(name, most), []).append(name)
+    found = {}
+    for cut, group in alike.items():
+        same = next((at for at, letters in enumerate(zip(*group)) if len(set(letters)) > 1), min(map(len, group)))
+        for name in group:
+            rest = shortened(name[same:].strip(), max(1, 2 * most // 3))
+            found[name] = cut if len(group) == 1 else f"{name[:same][: most - 1 - len(rest)].rstrip()}…{rest}"
+    return [found[name] for name in whole]
 
 
 def scrub(text: str) -> str:

@@ -98,7 +98,7 @@ class TestAttention:
         node = attention()
         node["attention"][:, 1] = np.nan
         (picture,) = attended.attention_pictures("attention", node)
-        assert "1 of 3 areas are not drawn" in picture.caption and "houses" not in picture.alt
+        assert "1 of 3 areas is not drawn" in picture.caption and "houses" not in picture.alt
 
 
 class TestFields:
