@@ -20,7 +20,7 @@ from ..compute.resample import holm
 from .ceilings import ONE_SUBJECT, check_resamples, name_of, subjects_of
 from .models import Model, as_model, fit_model
 from .rdms import match_rdms, upper
-from .resampling import Draws, Problem, spread, stimulus_folds
+from .resampling import Draws, Problem, Spread, spread, stimulus_folds
 from .resampling import bootstrap as drawn_again
 from .weighted import measure_of
 
@@ -156,8 +156,18 @@ class Found:
     draws: Draws | None
 
 
-def analyse(problem: Problem, over: str, n_bootstrap: int, rng: np.random.Generator, level: float = 0.95) -> Found:
-    """Scores, standard errors and tests of a problem; what :func:`compare_models` labels."""
+def analyse(
+    problem: Problem,
+    over: str,
+    n_bootstrap: int,
+    rng: np.random.Generator,
+    level: float = 0.95,
+    varied: Spread | None = None,
+) -> Found:
+    """Scores, standard errors and tests of a problem; what :func:`compare_models` labels.
+
+    ``varied``: its :func:`neurodecode.similarity.resampling.spread`, where that is known already.
+    """
     from scipy.stats import t
 
     rows = len(problem.models)
@@ -173,7 +183,7 @@ def analyse(problem: Problem, over: str, n_bootstrap: int, rng: np.random.Genera
     short = _contrasts(rows, np.full(len(ceiling), rows), ceiling)
     contrasts = np.vstack([single, pairs, short])[:, known]
     estimate = contrasts @ means[known]
-    variance, freedom = spread(problem, over).of(contrasts, known)
+    variance, freedom = (varied or spread(problem, over)).of(contrasts, known)
     error = np.sqrt(variance)
     # What differs by rounding only does not differ.
     same = error <= 1e-10

@@ -58,6 +58,11 @@ class Problem:
         """The values of every model as the measure takes them."""
         return [self.measure.prepare(parts) for _, parts in self.models]
 
+    @cached_property
+    def fixed_parts(self) -> np.ndarray:
+        """(fixed models, pairs) the values of those that have nothing to fit, prepared."""
+        return np.concatenate([own for (model, _), own in zip(self.models, self.prepared) if not model.fitted])
+
     def together(self, counts: np.ndarray, times: np.ndarray) -> np.ndarray:
         """(draws, models + 2, subjects): scores, then the lower and the upper ceiling; means over folds.
 
@@ -65,17 +70,18 @@ class Problem:
         the fold. NaN where a model or a subject is constant.
         """
         blocks = self.blocks(counts)
+        fitted = [at for at, (model, _) in enumerate(self.models) if model.fitted]
+        fixed = [at for at, (model, _) in enumerate(self.models) if not model.fitted]
         out = np.zeros((len(times), len(self.models) + 2, self.n_subjects))
         for train, test in blocks:
             taken = self.measure.taken(self.data, test)
-            aims = unit(self.measure.image(taken, test)) if isinstance(self.measure, Cosine) and self.models else None
-            for at, (model, parts) in enumerate(self.models):
-                if model.fitted:
-                    out[:, at] += self._left_out(at, times, train, test, taken)
-                elif aims is None:
-                    out[:, at] += self.measure.scores_of_kept(parts[:, test.kept], taken, test)[0]
-                else:
-                    out[:, at] += np.clip(self.measure.units(self.prepared[at], test) @ aims.T, -1.0, 1.0)[0]
+            for at in fitted:
+                out[:, at] += self._left_out(at, times, train, test, taken)
+            if fixed and isinstance(self.measure, Cosine):
+                aims = unit(self.measure.image(taken, test))
+                out[:, fixed] += np.clip(self.measure.units(self.fixed_parts, test) @ aims.T, -1.0, 1.0)
+            elif fixed:
+                out[:, fixed] += self.measure.scores_of_kept(self.fixed_parts[:, test.kept], taken, test)
             lower, upper = self.measure.bounds(taken, test, times)
             out[:, -2] += lower
             out[:, -1] += upper
