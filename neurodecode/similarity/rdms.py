@@ -52,7 +52,8 @@ def as_rdm(
 
     Raises
     ------
-    AlignmentError : labels that do not fit the values, or a label that occurs twice (average the repeats first).
+    AlignmentError : labels that do not fit the values, or are not those that the values carry themselves (a labelled
+        matrix, a table of pandas), or a label that occurs twice (average the repeats first).
     DegenerateDataError : fewer than two stimuli, a matrix that is not symmetric, a diagonal that is not zero, or values
         that are not finite; the pair is named.
 
@@ -69,6 +70,7 @@ def as_rdm(
     lookup(MISSING, missing, "missing", callables=False)
     data = np.array(promoted(values)[0], dtype=np.float64)
     labels = identity(stimulus, len(np.atleast_1d(stimulus)))
+    _check_own_labels(values, labels)
     data = _matrices(data, len(labels))
     front = tuple(dims) if dims is not None else ("subject",) * (data.ndim - 2)
     if subject is not None and np.ndim(subject) == 0 and data.ndim == 2:
@@ -304,6 +306,25 @@ def _matrices(data: np.ndarray, n: int) -> np.ndarray:
     )
 
 
+def _check_own_labels(values: Any, labels: np.ndarray) -> None:
+    """Labels that the values bring along, in the matrix or the table they come in, are those that are given."""
+    own: dict[str, Any] = {}
+    if isinstance(values, xr.DataArray):
+        own = {dim: values[dim].values for dim in PAIR if dim in values.coords}
+    elif hasattr(values, "index") and hasattr(values, "columns"):
+        own = {side: np.asarray(getattr(values, side)) for side in ("index", "columns")}
+        own = {side: names for side, names in own.items() if names.dtype.kind not in "iu"}
+    for side, names in own.items():
+        said = names.astype(str)
+        if said.shape == labels.shape and not np.array_equal(said, labels.astype(str)):
+            at = int(np.flatnonzero(said != labels.astype(str))[0])
+            raise AlignmentError(
+                f"values carry labels of their own ({side}), and they are not those of stimulus=: first at {at}, "
+                f"{said[at]} and {labels[at]}. Nothing is named again by position; pass stimulus= in the order of the "
+                "values, or the bare numbers (.values)."
+            )
+
+
 def _check_front(front: tuple[str, ...], number: int) -> None:
     if len(front) != number or len(set(front)) != number or set(front) & set(PAIR):
         raise AlignmentError(
@@ -323,8 +344,8 @@ def _check_once(labels: np.ndarray, what: str) -> None:
 def _tidied(data: np.ndarray, labels: np.ndarray, missing: str) -> np.ndarray:
     """Exactly symmetric with a diagonal of exactly 0, where the values are so to single precision."""
     diagonal = np.einsum("...ii->...i", data)
-    size = np.nanmax(np.abs(data), initial=0.0, where=np.isfinite(data))
-    close = np.isnan(diagonal) | (np.abs(diagonal) <= 1e-6 * size)
+    size = np.max(np.abs(data), axis=(-2, -1), keepdims=True, initial=0.0, where=np.isfinite(data))
+    close = np.isnan(diagonal) | (np.abs(diagonal) <= 1e-6 * size[..., 0])
     if not close.all():
         at = tuple(np.argwhere(~close)[0])
         raise DegenerateDataError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -15,8 +16,8 @@ from ..compute.alignment import centre, directions, power_of, square
 from ..compute.device import resolve
 from ..compute.scores import is_constant
 from ..exceptions import AlignmentError, DegenerateDataError
-from ..representation import as_representation, check_finite, check_same_labels, match
-from ..representation.labels import both_series
+from ..representation import as_representation, check_finite, match
+from ..representation.labels import both_series, check_same_content, describe_missing
 
 FEWEST = 3
 
@@ -134,11 +135,20 @@ class Space:
     def _rdm(self, metric: Any) -> np.ndarray:
         if metric == "euclidean":
             return torch.cdist(self.centred, self.centred, compute_mode="donot_use_mm_for_euclid_dist").cpu().numpy()
-        from .dissimilarity import rdm
+        from .dissimilarity import DISSIMILARITIES, rdm
 
-        stimulus = [f"{at:09d}" for at in range(self.n)]
-        rows = as_representation(self.raw.cpu().numpy(), stimulus=stimulus, kind="features")
-        return rdm(rows, metric).values
+        row = DISSIMILARITIES.get(metric) if isinstance(metric, str) else None
+        if row is not None and (row.crossed or row.noisy):
+            raise ValueError(
+                f"metric={metric!r} needs folds or noise, which are not known here. Make the matrices first, "
+                f"rdm({self.name}, {metric!r}, by=..., noise=...), and compare these."
+            )
+        unique = len(set(self.labels)) == self.n
+        stimulus = self.labels if unique else [f"row {at}" for at in range(self.n)]
+        try:
+            return rdm(as_representation(self.raw.cpu().numpy(), stimulus=stimulus, kind="features"), metric).values
+        except DegenerateDataError as error:
+            raise DegenerateDataError(f"{self.name}: {error}") from None
 
     def take(self, order: np.ndarray) -> Space:
         """The same rows in another order; the labels stay, as those of the places."""
@@ -295,10 +305,15 @@ def _pair_dissimilar(X: Any, Y: Any, device: Any) -> tuple[Space, Space]:
         else:
             check_once(side, name)
         labels.append(side["stimulus"].values.astype(str))
-    same_stimuli(labels[0], labels[1], ("X", "Y"))
+    missing = describe_missing(Counter(labels[0].tolist()), Counter(labels[1].tolist()), "stimulus", ("X", "Y"))
+    if missing:
+        both = is_rdm(X) and is_rdm(Y)
+        advice = "match_rdms(X, Y, join='inner')" if both else "select them on both sides"
+        raise AlignmentError(f"{missing}. Keep what both have: {advice}.")
+    orders = [np.argsort(own, kind="stable") for own in labels]
+    check_same_content(*(side.isel({side["stimulus"].dims[0]: order}) for side, order in zip((X, Y), orders)))
     found: list[Space] = []
-    for side, own, name in ((X, labels[0], "X"), (Y, labels[1], "Y")):
-        order = np.argsort(own, kind="stable")
+    for side, own, order, name in zip((X, Y), labels, orders, ("X", "Y")):
         if is_rdm(side):
             values = side.transpose("stimulus", "stimulus_other").values[np.ix_(order, order)].astype(np.float64)
             found.append(Dissimilar(values, own[order].tolist(), name))
@@ -359,8 +374,3 @@ def _double(values: np.ndarray) -> np.ndarray:
     """Float64 in one piece that torch may look at: a view where it can be."""
     found = np.ascontiguousarray(values, dtype=np.float64)
     return found if found.flags.writeable else found.copy()
-
-
-def same_stimuli(first: Any, other: Any, names: tuple[str, str]) -> None:
-    """Raise unless two lists of labels are the same, whatever their order."""
-    check_same_labels(np.sort(np.asarray(first)), np.sort(np.asarray(other)), "stimulus", names)

@@ -8,16 +8,17 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from .rdms import PAIR, build, check_rdm, match_rdms
+from .rdms import PAIR, build, check_rdm, match_all
 
 
-def stack_rdms(rdms: Mapping[str, xr.DataArray], dim: str = "subject") -> xr.DataArray:
+def stack_rdms(rdms: Mapping[str, xr.DataArray], dim: str = "subject", *, join: str = "exact") -> xr.DataArray:
     """Matrices of people, areas or layers as one array, all with the stimuli in the order of the first.
 
     Parameters
     ----------
     rdms : name to matrix (stimulus, stimulus_other); all of the same stimuli, in any order.
     dim : name of the new dimension; the names become its labels.
+    join : ``"exact"`` raises where a stimulus is missing in one of them; ``"inner"`` keeps the stimuli that all have.
 
     Returns
     -------
@@ -27,7 +28,7 @@ def stack_rdms(rdms: Mapping[str, xr.DataArray], dim: str = "subject") -> xr.Dat
     Raises
     ------
     AlignmentError : stimuli that one of them does not have; the matrix is named.
-    ValueError : nothing to stack, or one entry holds several matrices.
+    ValueError : nothing to stack, one entry holds several matrices, or ``dim`` is one that matrices have already.
 
     Examples
     --------
@@ -40,9 +41,11 @@ def stack_rdms(rdms: Mapping[str, xr.DataArray], dim: str = "subject") -> xr.Dat
     """
     if not isinstance(rdms, Mapping) or not rdms:
         raise ValueError(f"rdms is a mapping of names to matrices with at least one; this is {type(rdms).__name__}.")
+    if dim in PAIR:
+        raise ValueError(f"dim={dim!r} is a dimension of every matrix; name what they are of, for example 'subject'.")
     names = [str(name) for name in rdms]
-    first = check_rdm(next(iter(rdms.values())), names[0])
-    met = [match_rdms(first, one, names=(names[0], name))[1] for name, one in zip(names, rdms.values())]
+    met = match_all([check_rdm(one, name) for name, one in zip(names, rdms.values())], names, join)
+    first = met[0]
     for name, one in zip(names, met):
         if one.dims != PAIR:
             raise ValueError(f"{name!r} has the dimensions {one.dims}: one matrix for each name.")

@@ -5,8 +5,8 @@ import pytest
 import xarray as xr
 
 from neurodecode.exceptions import AlignmentError, DegenerateDataError
-from neurodecode.representation import load, save
-from neurodecode.similarity import as_rdm, check_rdm, match_rdms
+from neurodecode.representation import as_representation, load, save
+from neurodecode.similarity import as_rdm, check_rdm, compare, match_rdms
 from neurodecode.similarity.rdms import from_upper, match_all, square, take, upper
 
 NAMES = ["cat", "dog", "car", "cup", "oak"]
@@ -166,3 +166,52 @@ def test_a_matrix_can_be_kept_in_a_file(tmp_path):
     assert np.array_equal(back.values, R.values)
     assert back["category"].values.tolist() == list("aaooo")
     assert dict(back.xindexes) == {}
+
+
+def test_labels_that_values_bring_along_are_not_overwritten():
+    pandas = pytest.importorskip("pandas")
+    R = some()
+    assert as_rdm(R, stimulus=NAMES).identical(as_rdm(R.values, stimulus=NAMES))
+    with pytest.raises(AlignmentError, match="labels of their own"):
+        as_rdm(R, stimulus=NAMES[::-1])
+    table = pandas.DataFrame(R.values, index=NAMES, columns=NAMES)
+    assert np.array_equal(as_rdm(table, stimulus=NAMES).values, R.values)
+    with pytest.raises(AlignmentError, match="first at 0, cat and oak"):
+        as_rdm(table, stimulus=NAMES[::-1])
+    assert np.array_equal(as_rdm(pandas.DataFrame(R.values), stimulus=NAMES).values, R.values)
+
+
+def test_every_matrix_is_symmetric_on_its_own_scale():
+    large, small = 1e7 * (1 - np.eye(3)), np.array([[0, 1.0, 2.0], [1.1, 0, 3.0], [2.0, 3.0, 0]])
+    with pytest.raises(DegenerateDataError, match=r"a with b is 1, the other way round 1.1"):
+        as_rdm(np.stack([large, small]), stimulus=list("abc"))
+    small[0, 1], small[2, 2] = 1.1, 0.5
+    with pytest.raises(DegenerateDataError, match=r"c with itself is 0.5"):
+        as_rdm(np.stack([large, small]), stimulus=list("abc"))
+    assert np.isnan(as_rdm(np.full((2, 3), np.nan), stimulus=list("abc"), missing="keep").values[0, 0, 1])
+
+
+def test_what_compare_says_of_matrices():
+    hashes = {"sha256": list("12345")}
+    A, B = some(0, coords=hashes), some(1, coords=hashes)
+    assert abs(compare(A, take(B, [2, 0, 1, 4, 3]), "rsa") - compare(A, B, "rsa")) < 1e-15
+    with pytest.raises(AlignmentError, match="'cup'"):
+        compare(A, some(1, coords={"sha256": list("12395")}), "rsa")
+    rows = as_representation(
+        np.random.default_rng(2).normal(size=(5, 4)),
+        stimulus=NAMES[::-1],
+        kind="fmri",
+        sample={"sha256": list("54321")},
+    )
+    assert np.isfinite(compare(A, rows, "rsa"))
+    with pytest.raises(AlignmentError, match="'cat'"):
+        compare(A, rows.assign_coords(sha256=("sample", list("54320"))), "rsa")
+    with pytest.raises(AlignmentError, match=r"'elm'.*match_rdms\(X, Y, join='inner'\)"):
+        compare(A, some(1, names=[*NAMES[:4], "elm"]), "rsa")
+    with pytest.raises(ValueError, match=r"score='spearmann' is not known. Did you mean 'spearman'"):
+        compare(A, B, "rsa", score="spearmann")
+    with pytest.raises(ValueError, match=r"Make the matrices first, rdm\(X, 'crossnobis'"):
+        compare(rows, rows, "rsa", metric="crossnobis")
+    flat = rows.copy(data=np.where(np.arange(5)[:, None] == 1, 2.0, rows.values))
+    with pytest.raises(DegenerateDataError, match=r"^Y: 1 of 5 stimuli have no dissimilarity: 'cup'"):
+        compare(rows, flat, "rsa")

@@ -40,3 +40,16 @@ def test_what_does_not_meet_is_named():
         stack_rdms({"p0": made["p0"], "all": stack_rdms(made)})
     with pytest.raises(ValueError, match="at least one"):
         stack_rdms({})
+
+
+def test_what_all_have_is_kept_when_asked_for():
+    made, _ = matrices(3)
+    part = made["p1"][[5, 2, 0, 7]][:, [5, 2, 0, 7]]
+    with pytest.raises(AlignmentError, match="join='inner'"):
+        stack_rdms({**made, "p1": part})
+    R = stack_rdms({**made, "p1": part}, join="inner")
+    assert R["stimulus"].values.tolist() == ["s0", "s2", "s5", "s7"]
+    for at, name in enumerate(made):
+        np.testing.assert_array_equal(R.values[at], made[name].values[np.ix_([0, 2, 5, 7], [0, 2, 5, 7])])
+    with pytest.raises(ValueError, match="dim='stimulus'"):
+        stack_rdms(made, "stimulus")
