@@ -9,10 +9,11 @@ import xarray as xr
 
 from ..compute.nulls import p_value
 from ..compute.random import check_random_state
+from ..compute.scores import is_constant
 from ..exceptions import DegenerateDataError
 from .comparison import block_of, measure, orders_for
 from .crossed import spaces
-from .matching import assign, correlate
+from .matching import assign, correlate, lasso, standardised
 from .spaces import Space, fold_of
 
 
@@ -111,6 +112,9 @@ def _halves(x: Space, X: Any, groups: str | None) -> np.ndarray:
     if groups is None:
         names = [str(label) for label in x.labels] if x.labels is not None else [str(at) for at in range(x.n)]
     else:
+        if not isinstance(X, xr.DataArray) or groups not in X.coords or X[groups].dims != ("sample",):
+            known = ", ".join(sorted(map(str, X.coords))) if isinstance(X, xr.DataArray) else "none"
+            raise ValueError(f"groups={groups!r} is not a coordinate of the samples of X; it has {known}.")
         names = [str(name) for name in block_of(X, x, groups)]
     unique = sorted(dict.fromkeys(names), key=lambda name: (fold_of(name, 1_000_003), name))
     side = {name: at % 2 for at, name in enumerate(unique)}
@@ -124,9 +128,16 @@ def _halves(x: Space, X: Any, groups: str | None) -> np.ndarray:
     return half
 
 
-def _held_out(x: Space, y: Space, half: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Correlation of every match on the half that did not choose it, mean of both; one to one, and freely."""
-    parts = [correlate(x.take(np.flatnonzero(half == at)), y.take(np.flatnonzero(half == at))) for at in (0, 1)]
+def _held_out(x: Space, y: Space, half: np.ndarray, drawn: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    """Correlation of every match on the half that did not choose it, mean of both; one to one, and freely.
+
+    ``drawn``: the stimuli of y are exchanged, which may leave a rarely active unit silent in a half. Such a unit has no
+    correlation there: 0.
+    """
+    parts = []
+    for at in (0, 1):
+        one, two = x.take(np.flatnonzero(half == at)), y.take(np.flatnonzero(half == at))
+        parts.append(_correlate_drawn(one, two) if drawn else correlate(one, two))
     matched, freely = np.full((2, x.width), np.nan), np.empty((2, x.width))
     for at, (choose, score) in enumerate((parts, parts[::-1])):
         rows, columns = assign(choose)
@@ -137,9 +148,20 @@ def _held_out(x: Space, y: Space, half: np.ndarray) -> tuple[np.ndarray, np.ndar
     return mean, freely.mean(0)
 
 
+def _correlate_drawn(x: Space, y: Space) -> np.ndarray:
+    """Correlations of units, 0 for units of y that are constant."""
+    silent = is_constant(y.raw.cpu().numpy())
+    if not silent.any():
+        return correlate(x, y)
+    found = np.zeros((x.width, y.width))
+    if not silent.all():
+        found[:, ~silent] = correlate(x, Space(y.raw.cpu().numpy()[:, ~silent], y.labels, y.name, y.raw.device))
+    return found
+
+
 def _shuffled(x: Space, y: Space, half: np.ndarray) -> tuple[float, float, float]:
     correlations = correlate(x, y)
-    held_out = _held_out(x, y, half)[0]
+    held_out = _held_out(x, y, half, drawn=True)[0]
     return (
         float(correlations[assign(correlations)].mean()),
         float(correlations.max(1).mean()),
@@ -159,7 +181,7 @@ def sparse_prediction(
     Parameters
     ----------
     X, Y : (n, p) and (n, q). Labelled arrays meet by stimulus, plain ones row by row.
-    penalties : above 0, any order.
+    penalties : one or more, above 0, any order.
     n_folds : folds, by the hash of the stimulus; three at least.
     device : torch device; None: the CPU.
 
@@ -173,6 +195,10 @@ def sparse_prediction(
     AlignmentError, DegenerateDataError : as :func:`neurodecode.similarity.sparse_matching`. ValueError : a penalty that
         is not above 0.
 
+    Warns
+    -----
+    NeurodecodeWarning : the lasso did not converge.
+
     Source: Li et al. 2015, Convergent learning, section 4.
 
     Examples
@@ -182,10 +208,8 @@ def sparse_prediction(
     >>> float(found["used"][0, 0]), bool(found["r2"][0, 0] > 0.9), bool(found["r2_one"][0] < 0.7)
     (2.0, True, True)
     """
-    from sklearn.linear_model import Lasso
-
     x, y = spaces(X, Y, device)
-    sweep = np.sort(np.asarray(penalties, dtype=float))[::-1]
+    sweep = np.sort(np.atleast_1d(np.asarray(penalties, dtype=float)))[::-1]
     if not len(sweep) or not (np.isfinite(sweep).all() and (sweep > 0).all()):
         raise ValueError(f"penalties={penalties!r}: expected numbers above 0.")
     for side in (x, y):
@@ -196,13 +220,13 @@ def sparse_prediction(
     error_one, spread = np.zeros(two.shape[1]), np.zeros(two.shape[1])
     for test in folds:
         train = np.setdiff1d(np.arange(len(one)), test)
-        (a, a_test), (b, b_test) = (_standardised(values, train, test) for values in (one, two))
+        (a, a_test), (b, b_test) = (standardised(values, train, test) for values in (one, two))
         spread += (b_test**2).sum(0)
         correlations = a.T @ b / len(a)
         chosen = np.abs(correlations).argmax(0)
         error_one += ((b_test - a_test[:, chosen] * correlations[chosen, np.arange(len(chosen))]) ** 2).sum(0)
         for at, penalty in enumerate(sweep):
-            weights = np.atleast_2d(Lasso(alpha=penalty / 2, fit_intercept=False, max_iter=20_000).fit(a, b).coef_).T
+            weights = lasso(a, b, float(penalty))
             error[at] += ((b_test - a_test @ weights) ** 2).sum(0)
             used[at] += (weights != 0).sum(0)
     return xr.Dataset(
@@ -214,15 +238,6 @@ def sparse_prediction(
         {"penalty": sweep},
         {"n_folds": len(folds), "n_samples": x.n},
     )
-
-
-def _standardised(values: np.ndarray, train: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    mean, std = values[train].mean(0), values[train].std(0)
-    if (std == 0).any():
-        raise DegenerateDataError(
-            f"a unit is constant over the {len(train)} training stimuli of a fold; leave it out, or add stimuli."
-        )
-    return (values[train] - mean) / std, (values[test] - mean) / std
 
 
 def cluster_units(X: Any, Y: Any, n_clusters: int, *, random_state: Any = 0, device: Any = None) -> xr.Dataset:
@@ -263,16 +278,16 @@ def cluster_units(X: Any, Y: Any, n_clusters: int, *, random_state: Any = 0, dev
 
     x, y = spaces(X, Y, device)
     p, q = x.width, y.width
-    if not 2 <= n_clusters < p + q:
+    if int(n_clusters) != n_clusters or not 2 <= n_clusters < p + q:
         raise ValueError(f"n_clusters={n_clusters}: expected 2 to {p + q - 1} for {p} + {q} units.")
     both = np.hstack([x.standard.cpu().numpy(), y.standard.cpu().numpy()])
     affinity = np.clip(np.abs(both.T @ both), 0, 1)
     root = 1 / np.sqrt(affinity.sum(0))
     _, vectors = np.linalg.eigh(root[:, None] * affinity * root)
-    rows = vectors[:, -n_clusters:]
+    rows = vectors[:, -int(n_clusters) :]
     rows = rows / np.linalg.norm(rows, axis=1, keepdims=True)
     seed = int(check_random_state(random_state).integers(2**31))
-    found = KMeans(n_clusters, n_init=10, random_state=seed).fit_predict(rows)
+    found = KMeans(int(n_clusters), n_init=10, random_state=seed).fit_predict(rows)
     # Numbered by their first unit, so that a seed does not change the names of equal groups.
     names = list(dict.fromkeys(found.tolist()))
     cluster = np.array([names.index(one) for one in found.tolist()])

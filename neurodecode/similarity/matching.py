@@ -11,6 +11,7 @@ import torch
 
 from .._names import lookup
 from .._optional import require
+from ..compute.scores import is_constant
 from ..exceptions import DegenerateDataError, NeurodecodeWarning
 from .crossed import spaces
 from .spaces import Space
@@ -26,7 +27,7 @@ def permutation(X: Any, Y: Any, *, device: Any = None) -> float:
     Every unit of the narrower side has one partner of its own.
 
     - invariant to: permutation of units, shift and positive scaling of every unit; not to rotations
-    - range: -1 to 1, 1 when identical; unrelated: about sqrt(2 log(p) / n), above 0, since the best is taken
+    - range: -1 to 1, 1 when identical; unrelated: above 0, below sqrt(2 log(max(p, q)) / n), for the best is taken
     - few samples: biased upwards; set it beside ``permutations=``
     - cost: n p q + p q min(p, q)
 
@@ -58,7 +59,7 @@ def semi_matching(X: Any, Y: Any, *, direction: str = "both", device: Any = None
     What it exceeds :func:`permutation` by is many-to-one.
 
     - invariant to: permutation of units, shift and positive scaling of every unit; not to rotations
-    - range: -1 to 1, 1 when identical; unrelated: about sqrt(2 log(p) / n), above 0, since the best is taken
+    - range: -1 to 1, 1 when identical; unrelated: above 0, below sqrt(2 log(max(p, q)) / n), for the best is taken
     - few samples: biased upwards; set it beside ``permutations=``
     - cost: n p q
 
@@ -91,7 +92,7 @@ def soft_matching(X: Any, Y: Any, *, device: Any = None) -> float:
     For p = q it is :func:`permutation`; for other sizes every unit still counts once, shared out among partners.
 
     - invariant to: permutation of units, shift and positive scaling of every unit; not to rotations
-    - range: -1 to 1, 1 when identical; unrelated: about sqrt(2 log(p) / n), above 0, since the best is taken
+    - range: -1 to 1, 1 when identical; unrelated: above 0, below sqrt(2 log(max(p, q)) / n), for the best is taken
     - few samples: biased upwards; set it beside ``permutations=``
     - cost: n p q + a linear program of p q unknowns (extra ``transport`` for p other than q)
 
@@ -166,28 +167,64 @@ def sparse_matching(
 
 
 def _sparse(x: np.ndarray, y: np.ndarray, folds: list[np.ndarray], penalty: float) -> float:
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.linear_model import Lasso
-
     error, spread = np.zeros(y.shape[1]), np.zeros(y.shape[1])
     for test in folds:
         train = np.setdiff1d(np.arange(len(x)), test)
-        mean_x, mean_y, std_x, std_y = x[train].mean(0), y[train].mean(0), x[train].std(0), y[train].std(0)
-        if (std_x == 0).any() or (std_y == 0).any():
-            raise DegenerateDataError(
-                f"a unit is constant over the {len(train)} training stimuli of a fold; leave it out, or add stimuli."
-            )
-        model = Lasso(alpha=penalty / 2, fit_intercept=False, max_iter=20_000)
-        with warnings.catch_warnings(record=True) as said:
-            warnings.simplefilter("always")
-            model.fit((x[train] - mean_x) / std_x, (y[train] - mean_y) / std_y)
-        if any(issubclass(entry.category, ConvergenceWarning) for entry in said):
-            warnings.warn("the lasso did not converge; raise penalty.", NeurodecodeWarning, stacklevel=4)
-        weights = np.atleast_2d(model.coef_).T
-        predicted = mean_y + (x[test] - mean_x) / std_x @ weights * std_y
-        error += ((y[test] - predicted) ** 2).sum(0)
-        spread += ((y[test] - mean_y) ** 2).sum(0)
+        (a, a_test), (b, b_test) = (standardised(values, train, test) for values in (x, y))
+        scale = y[train].std(0)
+        error += ((b_test - a_test @ lasso(a, b, penalty)) ** 2).sum(0) * scale**2
+        spread += (b_test**2).sum(0) * scale**2
     return float((1 - error / spread).mean())
+
+
+def standardised(values: np.ndarray, train: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Training and test rows, by mean and deviation of the training rows.
+
+    Raises
+    ------
+    DegenerateDataError : a unit is constant over the training rows.
+
+    Examples
+    --------
+    >>> a, b = standardised(np.array([[1.0], [3.0], [6.0]]), np.array([0, 1]), np.array([2]))
+    >>> a.tolist(), b.tolist()
+    ([[-1.0], [1.0]], [[4.0]])
+    """
+    flat = np.flatnonzero(is_constant(values[train]))
+    if len(flat):
+        raise DegenerateDataError(
+            f"a unit (at {flat[0]}) is constant over the {len(train)} training stimuli of a fold; leave it out, or add "
+            "stimuli."
+        )
+    mean, std = values[train].mean(0), values[train].std(0)
+    return (values[train] - mean) / std, (values[test] - mean) / std
+
+
+def lasso(a: np.ndarray, b: np.ndarray, penalty: float) -> np.ndarray:
+    """Weights (p, q) of ``argmin ||b - a W||^2 / n + penalty sum |W|``, of standardised rows (n, p) and (n, q).
+
+    Warns
+    -----
+    NeurodecodeWarning : it did not converge.
+
+    Examples
+    --------
+    >>> a = np.array([[1.0], [-1.0]])
+    >>> lasso(a, a, 0.2).round(6).tolist()
+    [[0.9]]
+    """
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import Lasso
+
+    model = Lasso(alpha=penalty / 2, fit_intercept=False, max_iter=20_000)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        model.fit(a, b)
+    if any(issubclass(entry.category, ConvergenceWarning) for entry in said):
+        warnings.warn(
+            f"the lasso with penalty {penalty:g} did not converge; raise it.", NeurodecodeWarning, stacklevel=4
+        )
+    return np.atleast_2d(model.coef_).T
 
 
 def correlate(x: Space, y: Space) -> np.ndarray:

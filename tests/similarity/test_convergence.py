@@ -6,9 +6,19 @@ import numpy as np
 import pytest
 from sklearn.metrics import adjusted_rand_score
 
-from neurodecode.exceptions import DegenerateDataError
+from neurodecode.exceptions import DegenerateDataError, NeurodecodeWarning
 from neurodecode.representation import as_representation
-from neurodecode.similarity import cka, cluster_units, match_units, permutation, semi_matching, sparse_prediction
+from neurodecode.similarity import (
+    cka,
+    cluster_units,
+    match_units,
+    permutation,
+    semi_matching,
+    sparse_matching,
+    sparse_prediction,
+)
+from neurodecode.similarity.convergence import _halves
+from neurodecode.similarity.crossed import spaces
 
 
 def labelled(values, **sample):
@@ -111,3 +121,44 @@ def test_planted_groups_are_found_across_both_spaces():
     unrelated = cluster_units(x, rng.normal(size=(400, 30)), 5, random_state=9)
     gap = unrelated.attrs["within"] - unrelated.attrs["between"]
     assert not gap > 0.05
+
+
+def test_a_rarely_active_unit_does_not_end_the_draws():
+    """Active for one stimulus of either half: fine as it is, silent in a half in every second draw."""
+    rng = np.random.default_rng(10)
+    x, y = rng.normal(size=(2, 40, 5))
+    half = _halves(spaces(x, y)[0], x, None)
+    y[:, 0] = 0
+    y[[np.flatnonzero(half == 0)[0], np.flatnonzero(half == 1)[0]], 0] = 1
+    found = match_units(x, y, permutations=60, random_state=11)
+    assert np.isfinite(found["null_held_out"].values).all() and np.isfinite(found.attrs["p_held_out"])
+    planted = match_units(np.column_stack([y[:, 0], x]), y, permutations=60, random_state=11)
+    assert planted["partner"].values[0] == 0 and planted["matched_held_out"].values[0] == pytest.approx(1)
+
+
+def test_a_unit_that_is_constant_in_training_is_refused_and_not_divided_by_rounding():
+    rng = np.random.default_rng(12)
+    x, y = rng.normal(size=(2, 60, 4))
+    x[:, 1] = 0.1
+    x[7, 1] = 5.0
+    for one, other in ((x, y), (y, x)):
+        with pytest.raises(DegenerateDataError, match=r"unit \(at 1\) is constant over the .* training stimuli"):
+            sparse_prediction(one, other)
+        with pytest.raises(DegenerateDataError, match=r"unit \(at 1\) is constant over the .* training stimuli"):
+            sparse_matching(one, other)
+
+
+def test_what_is_said_of_wrong_arguments():
+    rng = np.random.default_rng(13)
+    x = rng.normal(size=(30, 3))
+    with pytest.raises(ValueError, match=r"groups='run' is not a coordinate"):
+        match_units(x, x, groups="run")
+    with pytest.raises(ValueError, match=r"groups='run' is not a coordinate of the samples of X; it has stimulus"):
+        match_units(labelled(x), labelled(x), groups="run")
+    assert sparse_prediction(x, x, penalties=0.1)["penalty"].values.tolist() == [0.1]
+    with pytest.raises(ValueError, match="n_clusters"):
+        cluster_units(x, x, 2.5)
+    assert cluster_units(x, x, 3.0).attrs["shared"] == 3
+    near = x[:, :1] + 1e-4 * rng.normal(size=(30, 3))
+    with pytest.warns(NeurodecodeWarning, match="did not converge"):
+        sparse_prediction(near, 1e4 * (near[:, :1] - near[:, 1:2]), penalties=[1e-9])
