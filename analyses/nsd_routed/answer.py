@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from .budget import duration
+
 
 def figures_of(job, families, results, rivals):
     """For every family of areas in each hemisphere, normalised: routed, its gain over ridge and over the best rival."""
@@ -21,9 +23,10 @@ def figures_of(job, families, results, rivals):
             "shuffled": found["shuffled"],
         }
         for name, value in rows.items():
-            promised = f"{family}: {name}" in job.study.figures and not job.dry_run
+            name = f"{family}: {name}, normalised"
+            promised = name in job.study.figures and not job.dry_run
             if np.isfinite(value) or promised:  # a person may lack an area
-                figures.append(job.figure(f"{family}: {name}", value))
+                figures.append(job.figure(name, value))
     return figures
 
 
@@ -36,7 +39,7 @@ def sentence(gains, chance, n_test, subject):
     said = f": {', '.join(names[:8])}{' and others' if len(names) > 8 else ''}" if names else ""
     shuffled = ""
     if chance is not None:
-        shuffled = f" Fitted to the responses of other pictures it reaches r = {np.nanmean(chance):.2f}."
+        shuffled = f" Fitted to the responses of other pictures it reaches r = {np.nanmean(chance):z.2f}."
     return (
         f"In {subject}, {n_test} test pictures, routing beats every rival in {int(sure.sum())} of {there} areas{said}; "
         f"in {int(lost.sum())} at least one rival is better (p(FDR) < .05 over pictures).{shuffled}"
@@ -51,7 +54,7 @@ def notes(said, ensembles, share, hours, ceiling):
     few = int((np.nan_to_num(ceiling.values) ** 2 < 0.05).sum())
     return [
         f"Predicted before the start: {said}.",
-        f"Fits took {hours:.2g} hours, {share:.0%} of that waiting for tokens from the disk. Routed: mean of "
+        f"Fits took {duration(hours)}, {share:.0%} of that waiting for tokens from the disk. Routed: mean of "
         f"{fits} fit{'s' if fits > 1 else ''}, {kept} kept by the held-back pictures.",
         f"{few:,} of {ceiling.size:,} units have an explainable share of variance under .05 and no normalised score.",
     ]

@@ -17,7 +17,6 @@ from .encoders import makers
 from .rivals import CHUNK, FOLDS
 
 log = logging.getLogger("neurodecode")
-GIGA = 1e9
 STEPS = 3  # of each encoder, timed after one that is not
 PICTURES = 2  # through the network, timed after one
 
@@ -28,6 +27,7 @@ def predict(model, n, n_trials, masks, grid, settings):
     A fit is ``epochs`` times as many steps as there are batches; a step, and a picture through the network, take as
     long as they do now; the disk keeps up with the steps. Ridge is counted in products at half the speed of one.
     """
+    log.info("nsd_routed: timing a few steps of every encoder on %s", settings["device"])
     rows, cols = grid
     n_tokens, width, blocks = rows * cols, model.config.hidden_size, len(settings["blocks"])
     units = len(next(iter(masks.values())))
@@ -93,16 +93,29 @@ def speed(device, size=1024, seconds=0.2):
     return 2 * size**3 * done / (time.perf_counter() - start)
 
 
+def duration(hours):
+    """Seconds, minutes or hours, whichever reads best."""
+    for unit, factor in (("s", 3600), ("min", 60)):
+        if hours * factor < 90:
+            return f"{hours * factor:.2g} {unit}"
+    return f"{hours:.2g} hours"
+
+
+def size(number):
+    """Bytes as megabytes or gigabytes."""
+    return f"{number / 1e6:.2g} MB" if number < 1e8 else f"{number / 1e9:.1f} GB"
+
+
 def allow(predicted, folder, settings):
     """Say what is coming; CapacityError, with what to change, where it cannot be."""
     folder.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(folder).free + sum(one.stat().st_size for one in folder.rglob("*") if one.is_file())
     limit = settings["max_memory"] or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     hours = sum(predicted["hours"].values())
-    parts = ", ".join(f"{name} {value:.2g}" for name, value in predicted["hours"].items())
+    parts = ", ".join(f"{name} {duration(value)}" for name, value in predicted["hours"].items())
     said = (
-        f"{predicted['disk'] / GIGA:.1f} GB on disk ({free / GIGA:.0f} GB are free), "
-        f"{predicted['memory'] / GIGA:.1f} GB of memory (of {limit / GIGA:.0f} GB), about {hours:.2g} hours on "
+        f"{size(predicted['disk'])} on disk ({size(free)} are free), "
+        f"{size(predicted['memory'])} of memory (of {size(limit)}), about {duration(hours)} on "
         f"{settings['device']} ({parts}; from {STEPS} steps of each, if the disk keeps up)"
     )
     log.info("nsd_routed: %s", said)

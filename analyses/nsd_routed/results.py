@@ -10,20 +10,26 @@ from neurodecode.evaluation.result import versions
 from . import tests
 
 
-def result(predicted, Y, truth, ceiling, name, settings, job):
+def result(predicted, Y, truth, ceiling, name, train, job):
     """One result in the layout of cross_validate, with the single fold that the test pictures are."""
     score = pearson(truth, predicted)
     normalized, definition = evaluation.normalize(score, ceiling.values, "r")
     coords = {key: ("unit", coord.values) for key, coord in Y.coords.items() if coord.dims == ("unit",)}
-    nothing = {"coord": "stimulus", "checked": True, "groups": len(truth), "shared": 0, "verdict": "nothing shared"}
+    shared = int(np.isin(Y["stimulus"].values, train["stimulus"].values).sum())
+    seen = {"coord": "stimulus", "checked": True, "groups": len(truth), "shared": shared}
+    seen["verdict"] = f"{shared} shared" if shared else "nothing shared"
     attrs = {
         "schema": "neurodecode.result/1", "question": f"How well does the encoder called {name} predict each voxel?",
         "score": "r", "pool": "predictions", "chance": 0.0, "estimator": name, "random_state": job.seed,
         "splits": "one: the pictures that all people saw", "n_folds": 1, "n_samples": len(truth), "n_permutations": 0,
         "p_min": None, "exchangeability": "pictures", "degenerate": np.flatnonzero(~np.isfinite(score)).tolist(),
         "dropped_targets": [], "assume_aligned": False, "allow_overlap": None,
-        "leakage": [nothing],
-        "data": {"Y": {"kind": "fmri", "dataset": "nsd", "shape": list(truth.shape)}}, "versions": versions(),
+        "leakage": [seen],
+        "data": {
+            "X": {"kind": "network", "dataset": train.attrs["model"], "shape": [len(truth), *train.shape[1:]]},
+            "Y": {"kind": "fmri", "dataset": "nsd", "shape": list(truth.shape)},
+        },
+        "versions": versions(),
         "elapsed_s": None, "ceiling_reason": None, "notes": [], "command": None, "data_card": None,
         "ceiling_definition": "square root of the explainable share of the variance of means over repeats",
         "normalized_definition": definition,

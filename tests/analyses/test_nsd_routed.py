@@ -186,8 +186,8 @@ def test_the_planted_table_is_found(tree):
             assert score["routed"] >= score["spatial x feature"] - 0.05
             assert score["spatial x feature"] >= score["flattened ridge"] + 0.05
             assert max(score["mean ridge"], score["class token ridge"]) < 0.3
-        assert found(tree, f"{side} faces", "routed − best rival") > 0.5
-        assert abs(found(tree, f"{side} early (V1-V3)", "routed − best rival")) < 0.1
+        assert found(tree, f"{side} faces", "routed − best rival, normalised") > 0.5
+        assert abs(found(tree, f"{side} early (V1-V3)", "routed − best rival, normalised")) < 0.1
         assert abs(float(tree["routed"]["score"].values[tree["routed"]["roi"].values == f"{side} rest"].mean())) < 0.15
 
 
