@@ -12,7 +12,7 @@ from neurodecode.sources import recipes
 
 CLIPS = ["clip", "clips"]
 METRIC = "1 - correlation, cross-validated"
-LABEL = {"label": "Spearman correlation of dissimilarities"}
+LABEL = {"label": "Spearman correlation of dissimilarities", "rows": ["model", "models"]}
 
 
 def run(job):

@@ -96,8 +96,11 @@ def as_result(name, layers):
             "p": ("unit", np.concatenate([one["p_class"].values for one in found])),
         },
         {"roi": ("unit", np.repeat(list(layers), len(NAMES))), "class_name": ("unit", classes)},
-        {"score": "separation", "chance": 0.0, "question": f"Separation by the class of the next word: {name}"},
-    )
+        {
+            "score": "separation", "chance": 0.0, "question": f"Separation by the class of the next word: {name}",
+            "unit_name": ["class", "classes"], "area_name": ["layer", "layers"],
+        },
+    )  # fmt: skip
 
 
 def as_grid(net, layers):

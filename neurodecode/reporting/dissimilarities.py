@@ -26,6 +26,7 @@ METRICS = {
     "poisson_crossed": "cross-validated divergence of counts, per unit",
 }
 MOST_BLOCKS = 24
+COLOURS = 240  # and those of the paper and of pairs without a value: a palette of one byte holds them
 MOST_NAMED = 24
 PHONE = 3.4
 
@@ -136,7 +137,13 @@ def rdm(
     if ax is None:
         ax = new_axes(*_size(len(panels), _letters(values, blocks), columns, compact), theme)
     low, high = (0.0, 100.0) if percentile else _limits(list(panels.values()))
-    look = {"cmap": sequential(), "vmin": low, "vmax": high, "aspect": "equal", "interpolation": "none"}
+    look = {
+        "cmap": sequential().resampled(COLOURS),
+        "vmin": low,
+        "vmax": high,
+        "aspect": "equal",
+        "interpolation": "none",
+    }
     if len(panels) == 1:
         image = _paint(ax, next(iter(panels.values())), blocks, look, theme, compact)
         if not blocks and len(order) <= MOST_NAMED:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import logging
+import re
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -56,14 +57,39 @@ def page(result: Result, path: str | Path) -> Path:
     if isinstance(result, (str, Path)):
         result = load(result)
     contents = opened(result)
+    whole = compose(contents, result)
     # Fewer variants of each picture where all of them would be too much: phones first, then the dark ones.
-    for variants in (4, 2, 1):
-        whole = compose(contents, result, variants).encode("utf-8")
-        if len(whole) < MOST_BYTES:
+    for fewer, left in ((without_phones, 2), (without_dark, 1)):
+        size = len(whole.encode("utf-8"))
+        if size < MOST_BYTES:
             break
-        log.info("%s: %.1f MB with %d variants of each picture", path.name, len(whole) / 1e6, variants)
-    write_atomic(path, whole)
+        log.info("%s: %.1f MB, so each picture keeps %d of its variants", path.name, size / 1e6, left)
+        whole = fewer(whole)
+    write_atomic(path, whole.encode("utf-8"))
     return path
+
+
+def without_phones(page: str) -> str:
+    """A page whose pictures are the same on a phone.
+
+    Examples
+    --------
+    >>> without_phones('<picture><source srcset="data:,a" media="x"><img src="data:,b"></picture>')
+    '<picture><img src="data:,b"></picture>'
+    """
+    return re.sub(r"<source [^>]*>", "", page)
+
+
+def without_dark(page: str) -> str:
+    """A page whose pictures are the light ones always.
+
+    Examples
+    --------
+    >>> without_dark('<picture class="light">a</picture><picture class="dark">b</picture>')
+    '<picture>a</picture>'
+    """
+    page = re.sub(r'<picture class="dark">.*?</picture>', "", page, flags=re.DOTALL)
+    return page.replace('<picture class="light">', "<picture>")
 
 
 def compose(contents: Contents, result: Any, variants: int = 4) -> str:

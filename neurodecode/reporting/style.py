@@ -65,6 +65,8 @@ DARK = Theme(
 THEMES = {"light": LIGHT, "dark": DARK}
 FAINT = 0.3
 LETTERS_AN_INCH = 10  # of a label along a colour bar, in inches of the figure
+MARGIN = 0.09  # inches at both sides: the letters of a browser may be wider than those that were measured
+TURNED = 1.6  # inches that turned labels and a colour bar may leave over a matrix
 
 
 def theme_of(theme: str | Theme) -> Theme:
@@ -129,6 +131,7 @@ def new_axes(width: float, height: float, theme: str | Theme = "light") -> Any:
     figures = require("matplotlib.figure", purpose=PURPOSE)
     backend = require("matplotlib.backends.backend_agg", purpose=PURPOSE)
     figure = figures.Figure(figsize=(width, height), layout="constrained")
+    figure.get_layout_engine().set(w_pad=MARGIN)
     backend.FigureCanvasAgg(figure)
     return figure.add_subplot()
 
@@ -179,11 +182,11 @@ def colour_bar(ax: Any, image: Any, label: str, theme: Theme, compact: bool = Fa
 
 def upright(ax: Any, label: str, share: float = 1.2) -> int:
     """How many letters of a label along ``share`` of the height of the axes fit on one line."""
-    most = ax.figure.get_size_inches()[1] * LETTERS_AN_INCH
-    if len(label) > 0.35 * most:  # it may not fit: the height is known once everything has its place
+    least = (ax.figure.get_size_inches()[1] - TURNED) * LETTERS_AN_INCH
+    if len(label) > least:  # it may not fit: the height is known once everything has its place
         ax.figure.draw_without_rendering()
-        most = max(12.0, ax.get_window_extent().height / ax.figure.dpi * LETTERS_AN_INCH * share)
-    return int(max(12.0, most))
+        least = ax.get_window_extent().height / ax.figure.dpi * LETTERS_AN_INCH * share
+    return int(max(12.0, least))
 
 
 def turned(labels: list[str], room: int) -> dict[str, Any]:
