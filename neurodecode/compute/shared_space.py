@@ -21,7 +21,9 @@ def rotation(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     """R (p, q) with ``||x R - y||`` smallest among maps with orthonormal columns or rows, and singular values of x'y.
 
     ``R = U V'`` with ``x'y = U S V'`` (Schönemann 1966, Psychometrika 31). Where p is not q, the shorter side of R is
-    orthonormal. Directions in which x'y is 0 are turned in an arbitrary way, which is the same for the same x'y.
+    orthonormal. With fewer rows than either has columns, U and V are found within the spans of x and y, and directions
+    in which x'y is 0 are turned as little as can be (:func:`turned`); else in an arbitrary way, which is the same for
+    the same x'y.
 
     Examples
     --------
@@ -29,11 +31,52 @@ def rotation(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     >>> rotation(x, x.flip(1))[0].round().tolist()
     [[0.0, 1.0], [1.0, 0.0]]
     """
-    left, s, right = torch.linalg.svd(x.T @ y, full_matrices=False)
-    return left @ right, s
+    p, q = x.shape[1], y.shape[1]
+    if len(x) >= min(p, q):
+        left, s, right = torch.linalg.svd(x.T @ y, full_matrices=False)
+        return left @ right, s
+    (places, here), (others, there) = thin(x), thin(y)
+    left, inner, right = torch.linalg.svd(places.T @ others, full_matrices=False)
+    rank = int((inner > EPS * max(p, q) * torch.linalg.norm(x) * torch.linalg.norm(y)).sum())
+    s = torch.zeros(min(p, q), dtype=x.dtype, device=x.device)
+    s[: len(inner)] = inner
+    return turned(here @ left[:, :rank], there @ right[:rank].T), s
 
 
-def hyperalign(rows: Sequence[Tensor]) -> tuple[list[Tensor], Tensor]:
+def thin(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Rows in coordinates of their span (n, r), and the orthonormal axes of these (p, r): ``x = places axes'``."""
+    left, s, right = torch.linalg.svd(x, full_matrices=False)
+    keep = s > EPS * max(x.shape) * s[0]
+    return left[:, keep] * s[keep], right[keep].T
+
+
+def turned(here: Tensor, there: Tensor) -> Tensor:
+    """R (p, q) that takes orthonormal columns (p, r) to others (q, r), and turns all that is left as little as it can.
+
+    In the joint span of both, what is orthogonal to ``here`` goes to what is orthogonal to ``there`` by the rotation
+    nearest to the identity; outside of it nothing moves. The shorter side of R is orthonormal; unit i of a narrower
+    set stands for unit i of the wider one.
+
+    Examples
+    --------
+    >>> one = torch.eye(3, dtype=torch.float64)[:, :1]
+    >>> turned(one, one.flip(0)).abs().round().tolist()
+    [[0.0, 0.0, 1.0], [0.0, 1.0, 0.0], [1.0, 0.0, 0.0]]
+    """
+    p, q, r = len(here), len(there), here.shape[1]
+    wide = max(p, q)
+    here, there = (torch.cat([v, v.new_zeros(wide - len(v), r)]) for v in (here, there))
+    joint = torch.linalg.qr(torch.cat([here, there], dim=1))[0]
+    a, b = (torch.linalg.qr(joint.T @ v, mode="complete")[0][:, r:] for v in (here, there))
+    left, _, right = torch.linalg.svd(a.T @ b)
+    inner = (joint.T @ here) @ (joint.T @ there).T + a @ left @ right @ b.T
+    inner.diagonal().sub_(1)
+    found = (joint[:p] @ inner) @ joint[:q].T
+    found.diagonal().add_(1)
+    return found
+
+
+def hyperalign(rows: Sequence[Tensor], k: int | None = None) -> tuple[list[Tensor], Tensor]:
     """Rotations of every set of rows to a common one, in three passes; g is the mean of the rotated rows.
 
     1. The set with most units (the first of them) is the reference; each other is turned to the mean of those that are
@@ -41,18 +84,45 @@ def hyperalign(rows: Sequence[Tensor]) -> tuple[list[Tensor], Tensor]:
     2. Each is turned to the mean of the others as the first pass left them.
     3. Each is turned to the mean of all as the second pass left them.
 
+    With ``k`` the maps end in the first k principal axes of g. Sets with more units than rows are brought to their span
+    first, in which all three passes take place; without ``k`` the rest of their units is turned as little as can be.
+
     Haxby et al. (2011), Neuron 72, supplement; Guntupalli et al. (2016), Cerebral Cortex 26.
     """
-    first = max(range(len(rows)), key=lambda at: rows[at].shape[1])
+    n, first = len(rows[0]), max(range(len(rows)), key=lambda at: rows[at].shape[1])
+    if rows[first].shape[1] <= n:
+        maps, shared = _three_passes(rows, first)
+        if k is None:
+            return maps, shared
+        axes = torch.linalg.svd(shared, full_matrices=False)[2][:k].T
+        return [w @ axes for w in maps], shared @ axes
+    small: list[tuple[Tensor, Tensor | None]] = [thin(x) if x.shape[1] > n else (x, None) for x in rows]
+    places, frame = thin(rows[first])
+    width = max(k or 0, *(one.shape[1] for one, _ in small))
+    lacking = width - places.shape[1]
+    small[first] = (torch.cat([places, places.new_zeros(n, lacking)], dim=1), frame)
+    inner, shared = _three_passes([one for one, _ in small], first)
+    if k is not None:
+        axes = torch.linalg.svd(shared, full_matrices=False)[2][:k].T
+        inner = [w @ axes for w in inner]
+        return [w if v is None else v @ w[: v.shape[1]] for w, (_, v) in zip(inner, small)], shared @ axes
+    if lacking:
+        frame = torch.linalg.qr(torch.cat([frame, torch.eye(len(frame), lacking).to(frame)], dim=1))[0]
+    maps = [w @ frame.T if v is None else turned(v, frame @ w[: v.shape[1]].T) for w, (_, v) in zip(inner, small)]
+    return maps, shared @ frame.T
+
+
+def _three_passes(rows: Sequence[Tensor], first: int) -> tuple[list[Tensor], Tensor]:
+    """Maps and mean of :func:`hyperalign`; ``first`` is as wide as any."""
     order = [first, *(at for at in range(len(rows)) if at != first)]
     reference = rows[first]
-    turned: list[Tensor] = [reference] * len(rows)
+    placed: list[Tensor] = [reference] * len(rows)
     for done, at in enumerate(order[1:], start=1):
-        turned[at] = rows[at] @ rotation(rows[at], reference)[0]
-        reference = (done * reference + turned[at]) / (done + 1)
-    total = torch.stack(turned).sum(0)
-    turned = [x @ rotation(x, (total - own) / (len(rows) - 1))[0] for x, own in zip(rows, turned)]
-    common = torch.stack(turned).mean(0)
+        placed[at] = rows[at] @ rotation(rows[at], reference)[0]
+        reference = (done * reference + placed[at]) / (done + 1)
+    total = torch.stack(placed).sum(0)
+    placed = [x @ rotation(x, (total - own) / (len(rows) - 1))[0] for x, own in zip(rows, placed)]
+    common = torch.stack(placed).mean(0)
     maps = [rotation(x, common)[0] for x in rows]
     return maps, torch.stack([x @ w for x, w in zip(rows, maps)]).mean(0)
 

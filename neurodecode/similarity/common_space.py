@@ -278,7 +278,8 @@ class Hyperalignment(_Space):
     Parameters
     ----------
     n_components : keep so many principal components of the mean of training; None: one axis for each unit of the
-        widest person. With fewer samples than units set it: axes that the samples do not span are arbitrary.
+        widest person, and units x units numbers for each. With fewer samples than units set it: what the samples do not
+        span is in no one's data, and is turned as little as can be.
     by : unit coordinate that names the person, for one array of all; or the names themselves, one for each unit.
     standardize : z-score every unit with its mean and deviation over training samples.
     device : torch device for the algebra; None: the CPU.
@@ -314,14 +315,10 @@ class Hyperalignment(_Space):
         self.device = device
 
     def _solve(self, rows: list[torch.Tensor]) -> tuple[list[torch.Tensor], list[torch.Tensor], torch.Tensor]:
-        maps, shared = engine.hyperalign(rows)
-        if self.n_components is not None:
-            if self.n_components > shared.shape[1]:
-                raise DegenerateDataError(
-                    f"n_components={self.n_components}, and the widest person has {shared.shape[1]} units."
-                )
-            axes = torch.linalg.svd(shared, full_matrices=False)[2][: self.n_components].T
-            maps, shared = [w @ axes for w in maps], shared @ axes
+        widest = max(x.shape[1] for x in rows)
+        if self.n_components is not None and self.n_components > widest:
+            raise DegenerateDataError(f"n_components={self.n_components}, and the widest person has {widest} units.")
+        maps, shared = engine.hyperalign(rows, self.n_components)
         return maps, [w.T for w in maps], shared
 
 

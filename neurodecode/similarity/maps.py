@@ -105,7 +105,7 @@ class ProcrustesMap(_Map):
     (p >= q) or rows (p < q): the narrower side fits into the wider one without stretching.
 
     A rotation keeps the geometry of X whole: use it where the two spaces are thought to differ in their axes only.
-    With fewer samples than units, directions that the training samples do not span are turned arbitrarily.
+    With fewer samples than units, directions that the training samples do not span are turned as little as can be.
 
     Parameters
     ----------

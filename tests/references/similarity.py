@@ -322,6 +322,23 @@ def slow_hyperalign(people):
     return [slow_rotation(x, common) for x in people]
 
 
+def wide_hyperalign(people):
+    """The same three passes, by decompositions of p x p; no one is wider than the first."""
+
+    def turn(x, y):
+        u, _, vt = np.linalg.svd(x.T @ y, full_matrices=False)
+        return u @ vt
+
+    first, *others = people
+    running, done = first.copy(), [first]
+    for x in others:
+        done.append(x @ turn(x, running))
+        running = sum(done) / len(done)
+    second = [x @ turn(x, (sum(done) - own) / (len(people) - 1)) for x, own in zip(people, done)]
+    common = sum(second) / len(second)
+    return [x @ turn(x, common) for x in people]
+
+
 def slow_srm_loss(people, maps, shared):
     """Chen et al. 2015, eq. 1."""
     return sum(np.sum((x - shared @ w.T) ** 2) for x, w in zip(people, maps))
@@ -432,3 +449,27 @@ def slow_tangent_kernel(model, inputs):
             rows.append(np.concatenate([g.detach().numpy().ravel() for g in grads]))
     rows = np.array(rows, dtype=float)
     return rows @ rows.T
+
+
+# What leaving out one and two of n says of a variance.
+
+
+def slow_second_differences(statistic, n):
+    """Efron and Stein 1981: the jackknife, and the second differences Q that tell its bias, from sets written out.
+
+    ``statistic`` takes the list of those who are in. Returns the jackknife and what it counts too often.
+    """
+    everyone = list(range(n))
+
+    def without(*out):
+        return statistic([i for i in everyone if i not in out])
+
+    first = [without(i) for i in everyone]
+    mean = sum(first) / n
+    jackknife = (n - 1) / n * sum((value - mean) ** 2 for value in first)
+    total = 0.0
+    for i in everyone:
+        for j in everyone[:i]:
+            q = n * without() - (n - 1) * (first[i] + first[j]) + (n - 2) * without(i, j)
+            total += q**2
+    return jackknife, (n - 3) / (n * (n - 1) * (n - 2)) * total

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import xarray as xr
-from references.similarity import slow_hyperalign, slow_maxvar, slow_srm_likelihood, slow_srm_loss
+from references.similarity import slow_hyperalign, slow_maxvar, slow_srm_likelihood, slow_srm_loss, wide_hyperalign
 from sklearn.model_selection import KFold
 from sklearn.pipeline import make_pipeline
 
@@ -102,6 +102,67 @@ def test_hyperalignment_equals_the_three_passes():
     found = Hyperalignment(standardize=False).fit(people)
     for known, one in zip(slow_hyperalign(centred), found.maps_.values()):
         np.testing.assert_allclose(one, known, atol=1e-7)
+
+
+@pytest.mark.parametrize("widths", [(70, 70, 70), (90, 60, 25)])
+def test_hyperalignment_of_more_units_than_samples_equals_the_three_passes(widths):
+    people, _ = world(30, widths, k=5, noise=1.0)
+    centred = [one - one.mean(0) for one in people.values()]
+    known = wide_hyperalign(centred)
+    model = Hyperalignment(standardize=False).fit(people)
+    found = list(model.transform(people).values())
+    for one, two in zip(found, known):  # what the training samples span
+        np.testing.assert_allclose(one, two, atol=1e-8)
+    np.testing.assert_allclose(model.shared_, np.mean(known, axis=0), atol=1e-8)
+    few = Hyperalignment(6, standardize=False).fit(people)
+    axes = np.linalg.svd(np.mean(known, axis=0))[2][:6].T
+    for one, two in zip(few.transform(people).values(), known):
+        np.testing.assert_allclose(np.abs(one), np.abs(two @ axes), atol=1e-8)
+
+
+def test_what_training_does_not_span_is_turned_as_little_as_can_be():
+    people, _ = world(20, (50, 50, 40), k=3)
+    model = Hyperalignment(standardize=False).fit(people)
+    for name, w in model.maps_.items():
+        np.testing.assert_allclose(w @ w.T, np.eye(len(w)), atol=1e-10)  # geometry is kept, of new samples too
+        back = model.inverse_transform(model.transform(people[name] + 1, subject=name), subject=name)
+        np.testing.assert_allclose(back, people[name] + 1, atol=1e-9)
+    # a direction that is in nobody's samples is not moved
+    spans = [people[name] - people[name].mean(0) for name in "ab"]
+    outside = np.linalg.svd(np.vstack(spans))[2][38:]
+    assert len(outside) == 12
+    np.testing.assert_allclose(outside @ model.maps_["b"], outside, atol=1e-9)
+    # of those that only one of two spans, the rotation nearest to the identity is taken
+    b = model.maps_["b"]
+    hidden = np.linalg.svd(spans[1])[2][19:]
+    rng = np.random.default_rng(1)
+    for _ in range(5):
+        other = b + hidden.T @ (orthonormal(rng, 31, 31) - np.eye(31)) @ hidden @ b
+        np.testing.assert_allclose(other @ other.T, np.eye(50), atol=1e-10)
+        np.testing.assert_allclose(spans[1] @ other, spans[1] @ b, atol=1e-9)
+        assert np.trace(other) < np.trace(b)
+
+
+def test_samples_that_span_less_than_others():
+    rng = np.random.default_rng(2)
+    people, _ = world(30, (80, 60, 60), k=4)
+    people["a"] = rng.normal(size=(30, 5)) @ rng.normal(size=(5, 80))  # the widest person has 5 directions
+    model = Hyperalignment(standardize=False).fit(people)
+    for name, one in people.items():
+        there = model.transform(one, subject=name)
+        np.testing.assert_allclose(np.linalg.norm(there[0] - there[1]), np.linalg.norm(one[0] - one[1]))
+    assert Hyperalignment(12, standardize=False).fit(people).shared_.shape == (30, 12)
+
+
+def test_a_wide_person_joins():
+    people, _ = world(200, (150,) * 5)
+    late = people.pop("e")
+    for k in (None, 4):
+        space = Hyperalignment(k).fit(cut(people, slice(0, 100)))
+        space.fit_subject("e", late[:100])
+        others = space.transform(cut(people, slice(100, 200)))
+        assert segments_named({**others, "e": space.transform(late[100:], subject="e")}) > 0.9
+    assert segments_named({**cut(people, slice(100, 200)), "e": late[100:]}) < 0.5
 
 
 def test_shared_response_falls_to_a_minimum_and_its_likelihood_rises():
