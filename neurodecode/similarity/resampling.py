@@ -235,6 +235,11 @@ class Spread:
     stimuli: LeftOut | None
     shared: np.ndarray
 
+    def about(self, over: str) -> Spread:
+        """Of both, what is over new subjects, new stimuli, or both."""
+        people, stimuli = over != "stimulus", over != "subject"
+        return replace(self, subjects=self.subjects if people else None, stimuli=self.stimuli if stimuli else None)
+
     def of(self, contrasts: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(q,) variance and degrees of freedom of contrasts (q, kept) between the rows at the positions ``rows``."""
         parts = [part.turned(contrasts, rows) for part in (self.subjects, self.stimuli) if part is not None]

@@ -15,6 +15,7 @@ import numpy as np
 
 from ..compute.resample import dense_codes, pair_ends, pair_weights, ranks_of_codes, ranks_of_halves, weighted_ranks
 
+
 @dataclass(frozen=True)
 class Sample:
     """Which stimuli are in, how often, and which pairs follow from that.
