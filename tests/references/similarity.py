@@ -401,6 +401,54 @@ def slow_two_nn(x, discard):
     return np.dot(across, up) / np.dot(across, across)
 
 
+def slow_fisher(x, y):
+    """Traces of the scatter between and within classes, sample by sample (Fisher 1936)."""
+    within = between = 0.0
+    for name in set(y):
+        mine = np.array([row for row, label in zip(x, y) if label == name])
+        within += sum(np.sum((row - mine.mean(0)) ** 2) for row in mine)
+        between += len(mine) * np.sum((mine.mean(0) - x.mean(0)) ** 2)
+    return between / within
+
+
+def slow_mahalanobis(x, y):
+    """Mean squared Mahalanobis distance of class means, by the covariance within classes (Ledoit and Wolf 2004)."""
+    from sklearn.covariance import LedoitWolf
+
+    names = sorted(set(y))
+    means = {name: np.mean([row for row, label in zip(x, y) if label == name], axis=0) for name in names}
+    rest = np.array([row - means[label] for row, label in zip(x, y)])
+    covariance = LedoitWolf(assume_centered=True).fit(rest).covariance_ * len(x) / (len(x) - len(names))
+    inverse = np.linalg.inv(covariance)
+    apart = [means[a] - means[b] for i, a in enumerate(names) for b in names[i + 1 :]]
+    return np.mean([d @ inverse @ d for d in apart])
+
+
+def slow_ranks(x):
+    """Participation (Gao et al. 2017), entropy (Roy and Vetterli 2007), stable rank, from eigenvalues of x x'."""
+    values = np.clip(np.linalg.eigvalsh(x @ x.T), 0, None)
+    s = np.sqrt(values[values > 1e-12 * values.max()])
+    share = s / s.sum()
+    return {
+        "participation": values.sum() ** 2 / (values**2).sum(),
+        "entropy": np.prod(share**-share),
+        "stable": values.sum() / values.max(),
+    }
+
+
+def slow_explained(x, design, folds):
+    """Held-out share of variance by scikit-learn's regression, fold by fold; the training mean is the rival."""
+    from sklearn.linear_model import LinearRegression
+
+    residual = spread = 0.0
+    for test in folds:
+        train = np.setdiff1d(np.arange(len(x)), test) if len(folds) > 1 else test
+        guess = LinearRegression().fit(design[train], x[train]).predict(design[test])
+        residual += ((x[test] - guess) ** 2).sum()
+        spread += ((x[test] - x[train].mean(0)) ** 2).sum()
+    return 1 - residual / spread
+
+
 def slow_cone_power(rays, t):
     """Squared norm of the point of the cone nearest to t: all faces tried, t put onto the span of each."""
     from itertools import combinations

@@ -8,7 +8,18 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
-from references.similarity import slow_dirichlet, slow_gdv, slow_tangent_kernel, slow_two_nn
+from references.similarity import (
+    slow_dirichlet,
+    slow_explained,
+    slow_fisher,
+    slow_gdv,
+    slow_mahalanobis,
+    slow_procrustes,
+    slow_ranks,
+    slow_tangent_kernel,
+    slow_two_nn,
+)
+from scipy.linalg import subspace_angles
 
 from neurodecode.exceptions import AlignmentError, DegenerateDataError
 from neurodecode.representation import as_representation
@@ -28,6 +39,7 @@ from neurodecode.similarity import (
     tangent_kernel,
     variance_explained,
 )
+from neurodecode.similarity.spaces import fold_of
 
 
 def orthonormal(p, seed=0):
@@ -112,11 +124,29 @@ class TestGdv:
             gdv(broken, y)
         X = as_representation(x, stimulus=[f"s{at}" for at in range(len(x))], kind="network", sample={"kind": y})
         assert float(gdv(X, X["kind"])["gdv"]) == float(gdv(x, y)["gdv"])
+        assert gdv(X, "kind").identical(gdv(X, X["kind"]))
         with pytest.raises(AlignmentError, match="another order"):
             gdv(X, X[::-1]["kind"])
+        with pytest.raises(AlignmentError, match="no sample coordinate of this name"):
+            gdv(X, "word")
+        with pytest.raises(DegenerateDataError, match="labels are missing"):
+            gdv(x, np.where(y == "a", None, y))
 
 
 class TestSeparability:
+    def test_equals_the_sums_over_samples(self):
+        x, y = blobs(41, 6, 3)
+        fisher = slow_fisher(x, y.tolist())
+        assert class_separability(x, y) == pytest.approx(fisher, rel=1e-10)
+        assert class_separability(x, y, "fisher_corrected") == pytest.approx((41 - 3) / 2 * fisher - 1, rel=1e-10)
+        assert class_separability(x, y, "mahalanobis") == pytest.approx(slow_mahalanobis(x, y.tolist()), rel=1e-8)
+
+    @pytest.mark.parametrize("how", ["fisher", "fisher_corrected", "mahalanobis"])
+    def test_classes_that_lie_apart_and_labels_that_say_nothing(self, how):
+        x, y = blobs()
+        mixed = np.random.default_rng(7).permutation(y)
+        assert class_separability(x, y, how) > 20 * abs(class_separability(x, mixed, how))
+
     def test_labels_that_say_nothing(self):
         rng = np.random.default_rng(0)
         found = [
@@ -144,6 +174,14 @@ class TestSeparability:
             class_separability(np.array([[0.0], [0.0], [1.0], [1.0]]), list("aabb"))
         with pytest.raises(ValueError, match="how"):
             class_separability(x, y, "linear discriminants")
+        with pytest.raises(DegenerateDataError, match="one class"):
+            class_separability(x, np.zeros(len(x)))
+        with pytest.raises(DegenerateDataError, match="needs 2 samples"):
+            class_separability(x, np.r_[["z"], y[1:]])
+        with pytest.raises(AlignmentError, match="one for each"):
+            class_separability(x, y[:-1])
+        with pytest.raises(DegenerateDataError):
+            class_separability(np.where(x > 2, np.nan, x), y)
 
 
 def grid_graph(side=4):
@@ -211,6 +249,10 @@ class TestDirichlet:
             dirichlet_energy(x, np.eye(16))
         with pytest.raises(DegenerateDataError, match="same state"):
             dirichlet_energy(np.ones((16, 2)), grid_graph(), "variance")
+        with pytest.raises(ValueError, match="finite"):
+            dirichlet_energy(x, np.where(grid_graph() > 0, np.inf, 0))
+        with pytest.raises(DegenerateDataError):
+            dirichlet_energy(np.where(x > 1, np.nan, x), grid_graph())
 
 
 class TestRank:
@@ -236,6 +278,23 @@ class TestRank:
         assert participation_ratio(x) == pytest.approx(p * n / (n + p), rel=0.04)
         np.testing.assert_allclose(participation_ratio(3 * x @ orthonormal(p) + 1), participation_ratio(x), rtol=1e-9)
 
+    @pytest.mark.parametrize("shape", [(40, 7), (7, 40)])
+    def test_equals_the_definitions_from_eigenvalues(self, shape):
+        x = np.random.default_rng(3).normal(size=shape) * np.geomspace(1, 9, shape[1]) + 2
+        for center in (True, False):
+            for how, known in slow_ranks(x - x.mean(0) if center else x).items():
+                assert effective_rank(x, how, center=center) == pytest.approx(known, rel=1e-9)
+
+    @pytest.mark.parametrize("how", ["participation", "entropy", "stable"])
+    def test_what_changes_nothing_and_what_does(self, how):
+        x = np.random.default_rng(4).normal(size=(60, 8)) * np.geomspace(1, 9, 8)
+        value = effective_rank(x, how)
+        for moved in (-3 * x @ orthonormal(8) + 5, x[::-1], np.hstack([x, np.ones((60, 4))])):
+            assert effective_rank(moved, how) == pytest.approx(value, rel=1e-9)
+        assert effective_rank(x / x.std(0), how) > 1.2 * value
+        few = np.random.default_rng(5).normal(size=(60, 2)) @ np.random.default_rng(6).normal(size=(2, 8))
+        assert effective_rank(few, how) <= 2 + 1e-9
+
     def test_components(self):
         x = np.random.default_rng(2).normal(size=(50, 6))
         values = np.linalg.eigvalsh(np.cov(x.T))[::-1]
@@ -244,6 +303,11 @@ class TestRank:
     def test_bad_inputs(self):
         with pytest.raises(DegenerateDataError, match="constant"):
             participation_ratio(np.ones((5, 3)))
+        for what in (participation_ratio, components, effective_rank):
+            with pytest.raises(DegenerateDataError):
+                what(np.diag([1.0, np.nan, 2.0]))
+        with pytest.raises(DegenerateDataError, match="0 everywhere"):
+            effective_rank(np.zeros((3, 3)), center=False)
         with pytest.raises(ValueError, match="how"):
             effective_rank(np.eye(3), "numerical")
 
@@ -277,6 +341,8 @@ class TestTwoNN:
     def test_bad_inputs(self):
         with pytest.raises(DegenerateDataError, match="different samples"):
             intrinsic_dimension(np.arange(6.0)[:, None])
+        with pytest.raises(DegenerateDataError):
+            intrinsic_dimension(np.full((30, 2), np.nan))
         with pytest.raises(DegenerateDataError, match="lattice"):
             intrinsic_dimension(np.eye(20))
         with pytest.raises(ValueError, match="discard"):
@@ -300,6 +366,17 @@ class TestVarianceExplained:
         np.testing.assert_allclose(turned, found, atol=1e-10)
         named = {name: np.where(one > 0, "up", "down") for name, one in features.items()}
         np.testing.assert_allclose(variance_explained(x, named)["total"].values, found, atol=1e-10)
+
+    @pytest.mark.parametrize("n_folds", [None, 4])
+    def test_equals_scikit_learn_on_the_same_folds(self, n_folds):
+        x, features = self.planted(80, 6)
+        kinds = np.array(list("abc"))[np.arange(80) % 3]
+        features = {"strong": features["strong"], "kinds": kinds, "both": np.stack([*features.values()][:2], axis=1)}
+        found = variance_explained(x, features, n_folds)["total"].values
+        where = np.array([fold_of(str(at), n_folds or 1) for at in range(80)])
+        folds = [np.flatnonzero(where == at) for at in range(n_folds or 1)]
+        designs = [features["strong"][:, None], (kinds[:, None] == list("abc")).astype(float), features["both"]]
+        np.testing.assert_allclose(found, [slow_explained(x, one, folds) for one in designs], atol=1e-9)
 
     def test_labels(self):
         x, features = self.planted(60)
@@ -340,6 +417,47 @@ class TestChange:
         assert float(found["cka"]) == pytest.approx(1, abs=1e-9)
         assert float(found["procrustes"]) == pytest.approx(0, abs=1e-6)
         assert float(found["relative_norm"]) > 0.1
+
+    def test_angles_and_shapes_equal_scipy_and_the_textbook(self):
+        x = np.random.default_rng(5).normal(size=(50, 6)) * np.geomspace(1, 4, 6)
+        y = x @ np.random.default_rng(6).normal(size=(6, 6)) + np.random.default_rng(7).normal(size=(50, 6))
+        found = representation_change(x, y, n_components=3)
+        a, b = x - x.mean(0), y - y.mean(0)
+        axes = [np.linalg.svd(side)[2][:3].T for side in (a, b)]
+        np.testing.assert_allclose(found["rotation"], np.sort(subspace_angles(*axes)), atol=1e-9)
+        assert float(found["procrustes"]) == pytest.approx(slow_procrustes(x, y), abs=1e-9)
+        assert float(found["relative_norm"]) == pytest.approx(np.linalg.norm(b - a) / np.linalg.norm(a), rel=1e-12)
+        assert float(found["sign_kept"]) == np.mean(np.sign(x) == np.sign(y))
+        k, m = (x @ x.T).ravel(), (y @ y.T).ravel()
+        assert float(found["alignment"]) == pytest.approx(k @ m / np.linalg.norm(k) / np.linalg.norm(m), rel=1e-12)
+
+    def test_turning_both_states_changes_nothing_and_turning_one_only_what_has_axes(self):
+        x, y = np.random.default_rng(8).normal(size=(2, 50, 6))
+        y, turn = x + 0.3 * y, orthonormal(6)
+        one, both, half = (
+            representation_change(a, b, n_components=2) for a, b in ((x, y), (x @ turn, y @ turn), (x, y @ turn))
+        )
+        for name in ("relative_norm", "cka", "procrustes", "alignment", "rotation"):
+            np.testing.assert_allclose(both[name], one[name], atol=1e-6)
+        assert float(half["cka"]) == pytest.approx(float(one["cka"]), abs=1e-9)
+        assert float(half["relative_norm"]) > 2 * float(one["relative_norm"])
+        assert float(half["rotation"].max()) > 2 * float(one["rotation"].max())
+
+    def test_kernels_meet_by_label(self):
+        rng = np.random.default_rng(9)
+        x, names, order = rng.normal(size=(12, 3)), [f"s{at}" for at in range(12)], rng.permutation(12)
+        y = x + 0.1 * rng.normal(size=x.shape)
+        dims = ("stimulus", "stimulus_other")
+        k, m = (xr.DataArray(side @ side.T, dict.fromkeys(dims, names), dims) for side in (x, y))
+        value = kernel_alignment(x @ x.T, y @ y.T)
+        assert value > 0.95
+        assert kernel_alignment(k, m[order][:, order]) == pytest.approx(value, abs=1e-12)
+        assert kernel_alignment(k.values, m.values[np.ix_(order, order)]) < 0.7
+        assert kernel_alignment(7 * k, m + 3) == pytest.approx(value, abs=1e-12)
+        with pytest.raises(AlignmentError, match="missing"):
+            kernel_alignment(k, m[:10, :10])
+        with pytest.raises(DegenerateDataError, match="NaN"):
+            kernel_alignment(np.full((4, 4), np.nan), np.eye(4))
 
     def test_the_mean_makes_everything_alike_unless_taken_out(self):
         rng = np.random.default_rng(2)
@@ -412,6 +530,25 @@ class TestTangent:
         np.testing.assert_allclose(parts, known, rtol=1e-10)
         with pytest.raises(ValueError, match="no parameter starts with 'rnn'"):
             tangent_kernel(model, x, ["rnn"])
+
+    def test_change_equals_kernels_one_by_one(self):
+        torch.manual_seed(3)
+        before, after = (
+            torch.nn.Sequential(torch.nn.Linear(4, 5), torch.nn.Tanh(), torch.nn.Linear(5, 1)) for _ in "ab"
+        )
+        before, after, x = before.double(), after.double(), torch.randn(7, 4, dtype=torch.float64)
+        k, m = (slow_tangent_kernel(model, x) for model in (before, after))
+        found = tangent_change(before, after, x)
+        assert float(found["alignment"]) == pytest.approx(
+            (k * m).sum() / np.linalg.norm(k) / np.linalg.norm(m), rel=1e-9
+        )
+        assert float(found["rank_after"]) == pytest.approx(slow_ranks(np.linalg.cholesky(m))["participation"], rel=1e-6)
+        moved = [(a - b).detach().numpy().ravel() for a, b in zip(before.parameters(), after.parameters())]
+        assert float(found["weight_change"]) == pytest.approx(np.linalg.norm(np.concatenate(moved)), rel=1e-9)
+        order = [3, 1, 6, 0, 2, 5, 4]
+        np.testing.assert_allclose(tangent_kernel(before, x[order]), k[np.ix_(order, order)], rtol=1e-9)
+        turned = tangent_change(before, after, x[order])
+        assert float(turned["alignment"]) == pytest.approx(float(found["alignment"]), rel=1e-12)
 
     def test_a_linear_readout_is_lazy_whatever_the_training(self):
         torch.manual_seed(1)
