@@ -69,6 +69,7 @@ UP, HALF_PI = "biased upwards", float(np.pi / 2)
 KERNEL = "n p q, or n^2 (p + q) with fewer samples than units"
 ONCE = "n p^2 + p^3 a space once, then n p q + p q min(p, q)"
 INF = float("inf")
+ABOVE = "above 0, below sqrt(2 log(max(p, q)) / n)"
 
 MEASURES: dict[str, Measure] = {
     "cka": Measure(
@@ -106,16 +107,16 @@ MEASURES: dict[str, Measure] = {
         ONCE, "Williams et al. 2021",
     ),
     "cca": Measure(
-        shapes.cca, shapes.cca_null, 1, TRANSFORMS, 0, 1, 1, "about sqrt((p + q) / n)", 0.0,
+        shapes.cca, shapes.cca_null, 1, TRANSFORMS, 0, 1, 1, "nearly sqrt(max(p, q) / n)", 0.0,
         f"{UP}: 1 whatever the data with as many units as samples (refused)", ONCE, "Hotelling 1936; Raghu et al. 2017",
     ),
     "svcca": Measure(
-        shapes.svcca, shapes.svcca_null, 1, ORTHOGONAL, 0, 1, 1, "about sqrt((k + l) / n), k and l components", 0.0,
+        shapes.svcca, shapes.svcca_null, 1, ORTHOGONAL, 0, 1, 1, "nearly sqrt(max(k, l) / n), k and l components", 0.0,
         f"{UP}, less than cca", ONCE, "Raghu et al. 2017",
     ),
     "pwcca": Measure(
         shapes.pwcca, shapes.pwcca_null, 1, ("translation", "scaling", "permutation"), 0, 1, 1,
-        "between the mean and the largest canonical correlation", 0.0, f"{UP} as cca", ONCE, "Morcos et al. 2018",
+        "as cca", 0.0, f"{UP} as cca", ONCE, "Morcos et al. 2018",
         symmetric=False,
     ),
     "linear_predictivity": Measure(
@@ -124,11 +125,11 @@ MEASURES: dict[str, Measure] = {
         "Hoerl and Kennard 1970; Yamins et al. 2014", tolerance=1e-3,
     ),
     "permutation": Measure(
-        matching.permutation, matching.permutation_null, 1, UNITS, -1, 1, 1, "about sqrt(2 log(p) / n)", 0.0,
+        matching.permutation, matching.permutation_null, 1, UNITS, -1, 1, 1, ABOVE, 0.0,
         UP, "n p q + p q min(p, q)", "Li et al. 2015",
     ),
     "semi_matching": Measure(
-        matching.semi_matching, matching.semi_matching_null, 1, UNITS, -1, 1, 1, "about sqrt(2 log(p) / n)", 0.0,
+        matching.semi_matching, matching.semi_matching_null, 1, UNITS, -1, 1, 1, ABOVE, 0.0,
         UP, "n p q", "Li et al. 2015",
     ),
     "sparse_matching": Measure(
@@ -136,7 +137,7 @@ MEASURES: dict[str, Measure] = {
         "n_folds lasso fits of every unit", "Li et al. 2015", tolerance=1e-3,
     ),
     "soft_matching": Measure(
-        matching.soft_matching, matching.soft_matching_null, 1, UNITS, -1, 1, 1, "about sqrt(2 log(p) / n)", 0.0,
+        matching.soft_matching, matching.soft_matching_null, 1, UNITS, -1, 1, 1, ABOVE, 0.0,
         UP, "n p q + a linear program of p q unknowns", "Khosla and Williams 2024",
     ),
     "mutual_knn": Measure(
@@ -246,7 +247,7 @@ def measure(how: Any, options: dict[str, Any]) -> Measure:
     if not isinstance(found, Measure):
 
         def value(X: Space, Y: Space, **given: Any) -> float:
-            return float(found(X.raw.cpu().numpy(), Y.raw.cpu().numpy(), **given))
+            return float(found(X.raw.cpu().numpy().copy(), Y.raw.cpu().numpy().copy(), **given))  # it may work in place
 
         return Measure(
             value, None, 1, (), -INF, INF, float("nan"), "not known", None, "not known", "not known", "given",

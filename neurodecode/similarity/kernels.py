@@ -65,7 +65,7 @@ def cka_debiased(X: Any, Y: Any, *, device: Any = None) -> float:
     with K = XX', L = YY' and K0, L0 the same with zeros on the diagonal; computed without n x n matrices.
 
     - invariant to: rotations, isotropic scaling, translation; not to invertible linear maps
-    - range: about -1 / (n - 3) to 1, 1 when identical; unrelated: 0 on average
+    - range: -1 to 1, 1 when identical; unrelated: 0 on average
     - few samples: not biased upwards, so values below 0 are to be expected; four samples at least
     - cost: as :func:`cka`
 

@@ -156,7 +156,8 @@ def cca(X: Any, Y: Any, *, device: Any = None) -> float:
     with the left singular vectors of centred X and Y.
 
     - invariant to: any invertible linear map, so also rotations, scaling, scaling of each unit; translation
-    - range: 0 to 1, 1 when one is a linear map of the other; unrelated: about sqrt((p + q) / n), 0 with many samples
+    - range: 0 to 1, 1 when one is a linear map of the other; unrelated: nearly sqrt(max(p, q) / n), 0 with many
+      samples
     - few samples: biased upwards, and 1 whatever the data when one side has as many units as samples less one, which
       is refused; a warning says how many correlations are 1 by necessity when both sides together have as many
     - cost: n p^2 + p^3 for each space once, then n p q + p q min(p, q) for a pair
@@ -198,7 +199,7 @@ def svcca(X: Any, Y: Any, *, variance: float = 0.99, device: Any = None) -> floa
         each side: the fewest components with ``variance`` of the total; then :func:`cca` of these
 
     - invariant to: rotations and reflections, isotropic scaling, translation; not to invertible linear maps
-    - range: 0 to 1, 1 when identical; unrelated: about sqrt((k + l) / n) for k and l components kept
+    - range: 0 to 1, 1 when identical; unrelated: nearly sqrt(max(k, l) / n) for k and l components kept
     - few samples: biased upwards, as :func:`cka` is, less than :func:`cca`; refused when a side keeps all directions
     - cost: as :func:`cca`
 
@@ -245,7 +246,7 @@ def pwcca(X: Any, Y: Any, *, device: Any = None) -> float:
     with h_i the canonical variates of X and x_j its centred units. Not symmetric: the weights are those of X.
 
     - invariant to: permutation of units, isotropic scaling, translation; on the side of Y any invertible linear map
-    - range: 0 to 1, 1 when identical; unrelated: between the mean and the largest canonical correlation
+    - range: 0 to 1, 1 when identical; unrelated: as :func:`cca`
     - few samples: biased upwards, as :func:`cca`, and refused where that is
     - cost: as :func:`cca`, with singular vectors
 

@@ -91,6 +91,24 @@ def test_unrelated_data_come_to_what_is_declared(how):
     assert np.mean(found) == pytest.approx(MEASURES[how].unrelated_value, abs=0.12)
 
 
+@pytest.mark.parametrize(("n", "p", "q"), [(200, 8, 8), (100, 3, 30), (80, 20, 20)])
+def test_unrelated_data_with_few_samples_come_to_what_the_words_say(n, p, q):
+    rng = np.random.default_rng(20)
+    pairs = [(rng.normal(size=(n, p)), rng.normal(size=(n, q))) for _ in range(10)]
+    mean = {how: np.mean([compare(x, y, how) for x, y in pairs]) for how in ("cca", "pwcca", "svcca")}
+    for value in mean.values():
+        assert 0.8 < value / np.sqrt(max(p, q) / n) < 1.05
+    for how in ("permutation", "semi_matching", "soft_matching"):
+        assert 0 < np.mean([compare(x, y, how) for x, y in pairs]) < np.sqrt(2 * np.log(max(p, q)) / n)
+
+
+def test_debiased_alignment_may_be_far_below_0():
+    """The unbiased inner product of centred kernels is bounded by -1, and few outlying stimuli come near."""
+    rng = np.random.default_rng(21)
+    values = [compare(rng.normal(size=(5, 1)), rng.normal(size=(5, 1)), "cka_debiased") for _ in range(300)]
+    assert -1 <= min(values) < -0.6 and max(values) <= 1
+
+
 def test_unrelated_neighbours():
     rng = np.random.default_rng(1)
     found = compare(rng.normal(size=(400, 3)), rng.normal(size=(400, 4)), "mutual_knn", k=10)
@@ -262,6 +280,18 @@ def test_names_and_options_that_are_not_there(pair):
         describe("nothing")
     with pytest.raises(ValueError, match="cuda:77"):
         compare(*pair, device="cuda:77")
+
+
+def test_a_function_that_works_in_place_leaves_the_data(pair):
+    def centred(x, y):
+        x -= x.mean(0)
+        y -= y.mean(0)
+        return float(np.sum((x.T @ y) ** 2))
+
+    before = [side.copy() for side in pair]
+    found = compare(*pair, centred, permutations=3, random_state=0)
+    assert float(found["value"]) == pytest.approx(compare(*pair, centred))
+    assert all(np.array_equal(one, other) for one, other in zip(before, pair))
 
 
 def test_a_function_of_ones_own(pair):
