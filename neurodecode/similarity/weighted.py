@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..compute.resample import dense_codes, pair_ends, pair_weights, ranks_of_codes, ranks_of_halves, weighted_ranks
+from .rdm_scores import RDM_SCORES, rdm_score, tied
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,7 @@ class Cosine:
 
     def prepare(self, vectors: np.ndarray) -> np.ndarray:
         """What is reused in every sample: (m, pairs) values, or the order of the values."""
-        return dense_codes(vectors) if self.ranked else vectors
+        return dense_codes(tied(vectors)) if self.ranked else vectors
 
     def taken(self, prepared: np.ndarray, sample: Sample) -> np.ndarray:
         """(m, kept pairs) values or ranks in the sample."""
@@ -129,7 +130,7 @@ class Cosine:
 
     def scores_of_kept(self, values: np.ndarray, aims: np.ndarray, sample: Sample) -> np.ndarray:
         """(m, kept pairs) values themselves with (k, kept pairs) :meth:`taken` -> (m, k)."""
-        own = weighted_ranks(values, sample.weights) if self.ranked else values
+        own = weighted_ranks(tied(values), sample.weights) if self.ranked else values
         one, two = (unit(self.image(side, sample)) for side in (own, aims))
         return np.clip(one @ two.T, -1.0, 1.0)
 
@@ -263,7 +264,7 @@ class Table:
     ranked: bool = True
 
     def prepare(self, vectors: np.ndarray) -> np.ndarray:
-        return vectors
+        return tied(vectors) if self.ranked else vectors
 
     def taken(self, prepared: np.ndarray, sample: Sample) -> np.ndarray:
         return prepared[:, sample.kept]
@@ -320,8 +321,6 @@ def measure_of(how: Any) -> Measure:
     """The comparison called ``how``; any row of the table of scores, or a callable, works by writing samples out."""
     if isinstance(how, str) and how in COSINES:
         return COSINES[how]
-    from .rdm_scores import RDM_SCORES, rdm_score
-
     row = rdm_score(how)
     for name, cosine in COSINES.items():
         if RDM_SCORES.get(name) is row:

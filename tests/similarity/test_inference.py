@@ -9,7 +9,8 @@ import pytest
 from scipy.stats import ttest_1samp, ttest_rel
 
 from neurodecode.exceptions import AlignmentError, DegenerateDataError
-from neurodecode.similarity import Weighted, as_rdm, compare_models
+from neurodecode.representation import as_representation
+from neurodecode.similarity import Weighted, as_rdm, compare_models, rdm
 
 N, PAIRS = 20, 190
 NAMES = [f"s{at}" for at in range(N)]
@@ -162,3 +163,19 @@ def test_the_same_seed_gives_the_same_and_a_callable_is_a_measure():
     np.testing.assert_allclose(own["score"], theirs["score"], atol=1e-10)
     np.testing.assert_allclose(own["ceiling_lower"], theirs["ceiling_lower"], atol=1e-10)
     assert own.attrs["how"] == "correlation"
+
+
+def test_ties_of_a_model_do_not_depend_on_the_order_of_its_stimuli():
+    """A model of categories that was computed has several numbers for equal pairs, other ones in every order."""
+    rng = np.random.default_rng(50)
+    stimulus, centres, kinds = [f"s{at:02d}" for at in range(30)], rng.normal(size=(5, 37)), rng.integers(5, size=30)
+    model = as_representation(centres[kinds], stimulus=stimulus, kind="network")
+    people = as_rdm(rng.random((4, 435)), stimulus=stimulus)
+    for how in ("spearman", "kendall"):
+        scores = []
+        for _ in range(3):
+            moved = rdm(model.isel(sample=rng.permutation(30)))
+            scores.append(compare_models({"kinds": moved}, people, how=how, n_bootstrap=0)["score"].values)
+        exact = as_rdm(rdm(model).values.round(9), stimulus=stimulus)
+        scores.append(compare_models({"kinds": exact}, people, how=how, n_bootstrap=0)["score"].values)
+        assert np.ptp(scores, axis=0).max() < 1e-12
