@@ -109,7 +109,7 @@ def run(
     out: Annotated[Path | None, typer.Option("--out", help="Folder to write to. [default: results/STUDY]")] = None,
     seed: Seed = 0,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Check the data and run every step in seconds, at sizes of its own.")
+        bool, typer.Option("--dry-run", help="Check the data and run every step in seconds, at small sizes.")
     ] = False,
     setting: Annotated[
         list[str] | None,

@@ -74,6 +74,23 @@ class Job:
         """Folder of finished blocks for ``cross_validate(store=...)``: what makes the run resumable."""
         return self.out / "blocks" / name
 
+    def sizes(self, small: dict[str, Any]) -> dict[str, Any]:
+        """The settings; in a dry run with those of ``small`` in the place of what nobody changed.
+
+        Examples
+        --------
+        >>> job = Job(find_study("demo"), None, Path("out"), dry_run=True, settings={"people": 12, "epochs": 3})
+        >>> job.sizes({"people": 5, "epochs": 1})
+        {'people': 5, 'epochs': 3}
+        """
+        usual = self.study.settings
+        shrunk = {
+            name: value
+            for name, value in small.items()
+            if name not in self.settings or self.settings[name] == usual.get(name)
+        }
+        return {**self.settings, **(shrunk if self.dry_run else {})}
+
     def figure(self, name: str, found: float, **planted: float | None) -> dict[str, Any]:
         """A figure with the published value of ``study.toml`` beside it, where there is one."""
         from .evaluation.result import figure
@@ -88,6 +105,11 @@ def read_study(folder: str | Path) -> Study:
     ------
     ValueError : the file lacks a title or a question.
     FileNotFoundError : the folder is not a study.
+
+    Examples
+    --------
+    >>> read_study(find_study("demo").folder) == find_study("demo")
+    True
     """
     folder = Path(folder)
     path = folder / "study.toml"
@@ -127,7 +149,13 @@ def studies() -> dict[str, Study]:
 
 
 def find_study(name: str | Path) -> Study:
-    """A shipped study by name, or any folder that holds a ``study.toml``."""
+    """A shipped study by name, or any folder that holds a ``study.toml``.
+
+    Examples
+    --------
+    >>> find_study("objects").dataset
+    'object2vec_objects'
+    """
     path = Path(name)
     if (path / "study.toml").is_file():
         return read_study(path.resolve())
@@ -154,7 +182,7 @@ def run_study(
     seed : every random draw of the study follows from it.
     dry_run : check the data and go through every step at a size that takes seconds.
     settings : overrides of the ``[settings]`` table of ``study.toml``, of the same kind (a number stays a number). They
-        stand in the result and in the command that repeats it. A dry run has small sizes of its own.
+        stand in the result and in the command that repeats it. A dry run makes small what is not changed here.
     scheduler : address of a ``dask.distributed`` scheduler whose workers do the cross-validations; the numbers are
         those of one machine.
 

@@ -50,7 +50,7 @@ class Slow(Ridge):
 
 def run(job):
     rng = np.random.default_rng(job.seed)
-    n, units = 60, job.settings["n_units"]
+    n, units = 60, job.sizes({"n_units": 6})["n_units"]
     said = dict(stimulus=[f"s{i}" for i in range(n)], sample={"run": np.repeat(np.arange(6), n // 6)})
     x = rng.normal(size=(n, 3))
     y = rng.normal(size=(n, units))
@@ -157,6 +157,18 @@ def test_settings_are_changed_recorded_and_repeated(study, tmp_path):
     studies.write_result(tree, tmp_path / "found")
     code, out, err = call("rerun", tmp_path / "found", cwd=tmp_path)
     assert code == 0 and "2 of 2 figures are the same" in out, err
+
+
+@pytest.mark.filterwarnings("ignore::neurodecode.exceptions.NeurodecodeWarning")
+def test_a_dry_run_makes_small_what_was_not_changed(study, tmp_path):
+    from neurodecode import studies
+
+    sizes = {}
+    for name, changed in (("usual", None), ("changed", {"n_units": 4})):
+        tree = studies.run_study(study, out=tmp_path / name, dry_run=True, settings=changed)
+        sizes[name] = tree["main"].sizes["unit"]
+    assert sizes == {"usual": 6, "changed": 4}
+    assert studies.run_study(study, out=tmp_path / "whole")["main"].sizes["unit"] == 8
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ LABEL = {"label": "Spearman correlation of dissimilarities", "rows": ["model", "
 
 def run(job):
     with single_thread():
-        return study(job, job.settings | ({"n_bootstrap": 0} if job.dry_run else {}))
+        return study(job, job.sizes({"n_bootstrap": 0}))
 
 
 def study(job, settings):
@@ -86,7 +86,7 @@ def answer(data, results):
     low, high = (float(results[area]["ceiling_lower"]) for area in (lowest, highest))
     return (
         f"The best single model is, by area, {listed}. A weighted sum of the ten, on people and clips that "
-        f"were left out, is better than it in {len(gained)} of {len(data)} areas (p < .05 for new people and "
+        f"were left out, is better than it in {len(gained) or 'none'} of {len(data)} areas (p < .05 for new people and "
         f"clips, uncorrected), and falls short of the ceiling in {short}. One person resembles the others "
         f"from {low:.2f} ({lowest}) to {high:.2f} ({highest})."
     )

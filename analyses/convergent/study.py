@@ -26,9 +26,9 @@ ENDS_32 = {"relu": "stem", "layer1.4": "layer1", "layer2.4": "layer2", "layer3.4
 
 
 def run(job):
-    small = {"permutations": 9, "epochs": 2, "n_grid": 200} if job.dry_run else {}
+    small = {"permutations": 9, "epochs": 2, "n_grid": 200}
     with single_thread():
-        return study(job, job.settings | small)
+        return study(job, job.sizes(small))
 
 
 def study(job, settings):

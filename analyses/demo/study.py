@@ -30,7 +30,7 @@ def run(job):
     with single_thread(), warnings.catch_warnings():
         # Some units of the network are silent, and in the null area the best penalty is the largest one of any grid.
         warnings.filterwarnings("ignore", ".*(edge|constant)", NeurodecodeWarning)
-        return answer(job, SMALL if job.dry_run else job.settings)
+        return answer(job, job.sizes(SMALL))
 
 
 def answer(job, size):

@@ -29,7 +29,7 @@ REFERENCES = [
 
 
 def run(job):
-    size = {**job.settings, **(SMALL if job.dry_run else {})}
+    size = job.sizes(SMALL)
     recipe = recipes.open_recipe("vangerven2010_digits", root=job.data)
     brain = recipe.load()["brain"]
     label = brain["category"]

@@ -18,7 +18,7 @@ SMALL |= {"map_permutations": 19, "searchlight_permutations": 19}
 
 
 def run(job):
-    size = {**job.settings, **(SMALL if job.dry_run else {})}
+    size = job.sizes(SMALL)
     recipe = recipes.open_recipe("haxby2001_slice", root=job.data)
     blocks = recipe.load(samples="block")["brain"]
     volumes = recipe.load(samples="volume", drop=())["brain"]

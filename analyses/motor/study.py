@@ -27,7 +27,7 @@ REFERENCES = [
 
 
 def run(job):
-    permutations = 19 if job.dry_run else job.settings["permutations"]
+    permutations = job.sizes({"permutations": 19})["permutations"]
     recipe = recipes.open_recipe("eeg_motor_hands_feet", root=job.data)
     X = recipe.load()["brain"]
     csp = CSP(job.settings["components"], shrinkage="auto")

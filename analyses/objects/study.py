@@ -32,7 +32,7 @@ def run(job):
         # Voxels that nothing predicts take the largest penalty, as they should; two channels of the stem never fire.
         for known in (".*edge of the grid", "Of .* features, .* constant", "no p value can be below"):
             warnings.filterwarnings("ignore", known, NeurodecodeWarning)
-        return study(job, job.settings | (SMALL if job.dry_run else {}))
+        return study(job, job.sizes(SMALL))
 
 
 def study(job, settings):

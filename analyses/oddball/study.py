@@ -27,7 +27,7 @@ LDA = LinearClassifier("lda", shrinkage="auto")
 
 
 def run(job):
-    size = {**job.settings, **(SMALL if job.dry_run else {})}
+    size = job.sizes(SMALL)
     recipe = recipes.open_recipe("eeg_oddball_p300", root=job.data)
     X = recipe.load()["brain"]
     y, rows = X["category"], stack_time(X)

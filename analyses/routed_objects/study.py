@@ -25,7 +25,7 @@ def run(job):
     with single_thread(), warnings.catch_warnings():
         for known in ("edge of the grid", "Of .* features", "no p value can be below"):
             warnings.filterwarnings("ignore", f".*{known}", NeurodecodeWarning)
-        return study(job, job.settings | (SMALL if job.dry_run else {}))
+        return study(job, job.sizes(SMALL))
 
 
 def study(job, settings):

@@ -36,7 +36,7 @@ def run(job):
         # Where nothing answers, and where a pool or a mean says nothing, the best penalty is the largest of any grid.
         known = "(edge of the grid|no p value can be below|equal to an earlier)"
         warnings.filterwarnings("ignore", f".*{known}", NeurodecodeWarning)
-        return study(job, SMALL if job.dry_run else job.settings)
+        return study(job, job.sizes(SMALL))
 
 
 def study(job, size):

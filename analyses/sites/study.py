@@ -29,7 +29,7 @@ def run(job):
     with single_thread(), warnings.catch_warnings():
         # Regions that are empty in nearly everybody of a training set have constant correlations; they get no weight.
         warnings.filterwarnings("ignore", "Of .* features, .* constant", NeurodecodeWarning)
-        return study(job, job.settings | (SMALL if job.dry_run else {}))
+        return study(job, job.sizes(SMALL))
 
 
 def right(truth, predicted):

@@ -38,7 +38,7 @@ NOTES = [
 
 
 def run(job):
-    permutations = 19 if job.dry_run else job.settings["permutations"]
+    permutations = job.sizes({"permutations": 19})["permutations"]
     recipe = recipes.open_recipe("vtc_three_tasks", root=job.data)
     centred, raw = recipe.load(), recipe.load(center=False)
     said = {"score": "accuracy", "random_state": job.seed, "data_card": recipe.card, "blocks": "run"}

@@ -22,7 +22,7 @@ LABEL = {"label": "Spearman correlation of dissimilarities"}
 
 def run(job):
     with single_thread():
-        return study(job, job.settings | ({"n_bootstrap": 0} if job.dry_run else {}))
+        return study(job, job.sizes({"n_bootstrap": 0}))
 
 
 def study(job, settings):

@@ -38,7 +38,7 @@ REFERENCES = ["Dobriban E, Wager S (2018). Annals of Statistics 46:247-279 (the 
 
 
 def run(job):
-    size = {**job.settings, **(SMALL if job.dry_run else {})}
+    size = job.sizes(SMALL)
     found = []
     for part in range(size["parts"]):
         folder = job.store(f"part {part + 1} of {size['parts']}")

@@ -28,7 +28,7 @@ def run(job):
     loaded = recipe.load()
     animals = sorted(name.split("/")[0] for name in loaded if name.endswith("/neurons"))
     animals = animals[:2] if job.dry_run else animals
-    permutations = 19 if job.dry_run else job.settings["permutations"]
+    permutations = job.sizes({"permutations": 19})["permutations"]
     said = {"score": "r", "random_state": job.seed, "data_card": recipe.card}
     results, others = {}, {}
     for animal in animals:

@@ -15,6 +15,7 @@ from neurodecode.evaluation import SplitBy, cross_validate
 from neurodecode.linear import LinearClassifier, Ridge, Searchlight
 from neurodecode.representation import as_representation
 from neurodecode.sources import eeg, simulated
+from neurodecode.sources.zoo.pictures import as_pictures
 
 CODES = np.repeat([0, 1, 0, 2, 0, 1, 0], 100)
 
@@ -91,6 +92,7 @@ WRONG = [
     (lambda: eeg.from_codes(np.zeros((2, 5))), "expected one whole number for each sample"),
     (lambda: eeg.from_array(np.ones((2, 9)), sfreq=9, channels="ab", gain=[1, 2, 3]), r"gain has the shape \(3,\)"),
     (lambda: eeg.from_array(np.ones((2, 9)), sfreq=9, channels="ab", offset="x"), "offset='x': expected a number"),
+    (lambda: as_pictures(np.linspace(-2, 2, 96).reshape(2, 4, 4, 3)), "from -2 to 2; .* left to the network"),
     (lambda: simulated.scenes("5"), "n='5': expected a whole number, 1 or more"),
     (lambda: simulated.person(np.zeros((3, 3))), "a person looks at a World"),
     (lambda: simulated.person(world(), n_repeats="2"), "n_repeats='2'"),

@@ -58,7 +58,8 @@ def as_pictures(
         if pictures.numel() and not (float(pictures.min()) >= 0 and float(pictures.max()) <= 1):
             raise ValueError(
                 f"floating point pictures run from {float(pictures.min()):.3g} to {float(pictures.max()):.3g}; "
-                "expected 0..1 (divide by 255, or pass uint8)"
+                "expected 0..1 (divide by 255, or pass uint8). Mean and standard deviation are left to the network, "
+                "which applies those it was trained with."
             )
     if size is not None and tuple(pictures.shape[2:]) != (size, size):
         pictures = torch.nn.functional.interpolate(
