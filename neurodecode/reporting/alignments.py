@@ -236,7 +236,7 @@ def matched(result: xr.Dataset, ax: Any = None, *, theme: Any = "light", compact
         keys.append(ax.axhline(middle, gid="null of all", zorder=1, **look))
     ax.axhline(0, color=theme.muted, lw=0.8, ls=(0, (1, 2)), zorder=1)
     ax.set_xlabel("units, best first")
-    ax.set_ylabel("Pearson r with partner")
+    ax.set_ylabel("r with partner" if compact else "Pearson r with partner")
     ax.set_ylim(top=1.02)
     ax.xaxis.get_major_locator().set_params(integer=True)
     keys_below(ax, keys, theme, below=0.52, compact=compact)
@@ -375,7 +375,7 @@ def matchings_pictures(name: str, node: xr.Dataset) -> list[Picture | Html]:
 
 
 def _matched_size(compact: bool) -> tuple[float, float]:
-    return (PHONE, 3.6) if compact else (WIDE, 3.3)
+    return (PHONE, 3.9) if compact else (WIDE, 3.4)
 
 
 def _matrix_size(compact: bool) -> tuple[float, float]:

@@ -28,6 +28,8 @@ LUMINANCE = (0.2126, 0.7152, 0.0722)
 LANE = 0.23
 GAP = 0.16
 NAMES = 1.5  # inches for the names beside the pictures
+GREYS, STEPS = 128, 64  # shades of a picture and of what lies over it: few enough for a palette
+MOST_PIXELS = 160
 NARROWEST = 4.0  # the least top of the colour scale, in even shares: nearly even attention looks even
 
 
@@ -195,13 +197,15 @@ def _overlay(ax: Any, picture: np.ndarray, weights: np.ndarray, top: float, them
     colors = require("matplotlib.colors", purpose=PURPOSE)
     height, width = picture.shape
     grey = np.where(np.isfinite(picture), 0.25 + 0.65 * picture, 0.5)
-    ax.imshow(grey, cmap="gray", vmin=0, vmax=1, extent=(0, width, height, 0), interpolation="nearest")
+    greys = require("matplotlib", purpose=PURPOSE).colormaps["gray"].resampled(GREYS)
+    look = {"cmap": greys, "vmin": 0, "vmax": 1, "extent": (0, width, height, 0)}
+    ax.imshow(_smaller(grey), interpolation="none", **look)
     ramp = colors.LinearSegmentedColormap.from_list(
-        "attention", [(*colors.to_rgb(OVERLAY), 0.0), (*colors.to_rgb(OVERLAY), 0.92)]
+        "attention", [(*colors.to_rgb(OVERLAY), 0.0), (*colors.to_rgb(OVERLAY), 0.92)], N=STEPS
     )
     image = ax.imshow(
         np.where(np.isfinite(weights), np.maximum(weights, 1), 1), cmap=ramp, norm=colors.LogNorm(1, top),
-        extent=(0, width, height, 0), interpolation="bilinear",
+        extent=(0, width, height, 0), interpolation="bilinear", interpolation_stage="data",
     )  # fmt: skip
     row, col = np.unravel_index(int(np.nanargmax(weights)), weights.shape)
     place = (col + 0.5) * width / weights.shape[1], (row + 0.5) * height / weights.shape[0]
@@ -210,6 +214,15 @@ def _overlay(ax: Any, picture: np.ndarray, weights: np.ndarray, top: float, them
     ax.set(xticks=[], yticks=[], xlim=(0, width), ylim=(height, 0))
     frame(ax, theme)
     return image
+
+
+def _smaller(picture: np.ndarray) -> np.ndarray:
+    """A picture with at most ``MOST_PIXELS`` rows and columns: means of blocks."""
+    block = -(-max(picture.shape) // MOST_PIXELS)
+    rows, columns = (max(1, n // block) for n in picture.shape)
+    if block == 1:
+        return picture
+    return picture[: rows * block, : columns * block].reshape(rows, block, columns, -1).mean((1, 3))
 
 
 def attention_pictures(name: str, node: xr.Dataset) -> list[Picture | Html]:

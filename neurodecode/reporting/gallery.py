@@ -81,7 +81,9 @@ def areas_caption(nodes: Nodes, attrs: Mapping[str, Any]) -> str:
         said.append(f"Line: 95 % interval from the spread over {n} {what}{shared}.")
     if any(np.isfinite(area.null_low) for area in found):
         draws = max(node.sizes.get("permutation", 0) for node in nodes.values())
-        said.append(f"Grey: middle 95 % of {draws:,} permutations.")
+        whose = [name for name, rows in series.items() if any(row and np.isfinite(row.null_low) for row in rows)]
+        of = f" of {listed(whose)}" if len(whose) < len(series) else ""
+        said.append(f"Grey: middle 95 % of {draws:,} permutations{of}.")
     if any(np.isfinite(area.ceiling) for area in found):
         said.append("Blue: noise ceiling.")
     samples = sampled(nodes, attrs)

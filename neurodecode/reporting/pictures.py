@@ -93,7 +93,30 @@ def slim(svg: str) -> str:
     svg = re.sub(r"(?<=>)([^<>]*\S[^<>]*)(?=</text>)", lambda found: scrub(found[1]), svg)
     svg = re.sub(r"<[^>]+>", lambda tag: re.sub(r"(\d+\.\d{2})\d+", r"\1", tag[0]), svg)
     svg = re.sub(r"(?<=data:image/png;base64,)([\w+/=\s]+)", lambda found: _smaller(found[1]), svg)
-    return re.sub(r"\n\s*", "\n", svg)
+    return re.sub(r"\n\s*", "\n", _once(svg))
+
+
+def _once(svg: str) -> str:
+    """An SVG in which an image that is drawn at several places is held once."""
+    found = re.findall(r'xlink:href="(data:image/png;base64,[^"]+)"', svg)
+    held = {data: f"held{at}" for at, data in enumerate(dict.fromkeys(found)) if found.count(data) > 1}
+    kept = []
+
+    def used(tag: re.Match[str]) -> str:
+        data = tag[2]
+        if data not in held or re.search(r'\s[xy]="', tag[0]):
+            return tag[0]
+        size = " ".join(re.findall(r'(?:width|height)="[^"]+"', tag[0]))
+        if held[data] not in kept:
+            kept.append(held[data])
+            style = re.search(r'style="[^"]*"', tag[0])
+            image = f'<image id="{held[data]}" xlink:href="{data}" {size} {style[0] if style else ""}/>'
+            kept.append(image)
+        rest = re.sub(r'(?:width|height|style|id)="[^"]*"', "", tag[1] + tag[3])
+        return f'<use xlink:href="#{held[data]}" {" ".join(rest.split())}/>'
+
+    svg = re.sub(r'<image ([^>]*?)xlink:href="(data:image/png;base64,[^"]+)"([^>]*?)/>', used, svg)
+    return svg.replace("</defs>", "".join(kept[1::2]) + "</defs>", 1) if kept else svg
 
 
 def _smaller(image: str) -> str:

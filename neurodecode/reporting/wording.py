@@ -186,17 +186,19 @@ def told_apart(names: Iterable[Any], most: int) -> list[str]:
     >>> told_apart(["superior temporal sulcus 1", "superior temporal sulcus 2"], 12)
     ['superior t…1', 'superior t…2']
     """
-    whole = [str(name) for name in names]
-    alike: dict[str, list[str]] = {}
-    for name in dict.fromkeys(whole):
-        alike.setdefault(shortened(name, most), []).append(name)
-    found = {}
-    for cut, group in alike.items():
-        same = next((at for at, letters in enumerate(zip(*group)) if len(set(letters)) > 1), min(map(len, group)))
-        for name in group:
-            rest = shortened(name[same:].strip(), max(1, 2 * most // 3))
-            found[name] = cut if len(group) == 1 else f"{name[:same][: most - 1 - len(rest)].rstrip()}…{rest}"
-    return [found[name] for name in whole]
+    whole = list(dict.fromkeys(map(str, names := list(names))))
+    found = {name: shortened(name, most) for name in whole}
+    for _ in range(4):  # a longer part in common may be found once names with another part are met
+        groups: dict[str, list[str]] = {}
+        for name in whole:
+            groups.setdefault(found[name], []).append(name)
+        for group in (group for group in groups.values() if len(group) > 1):
+            differs = (at for at, letters in enumerate(zip(*group)) if len(set(letters)) > 1)
+            same = next(differs, min(map(len, group)))
+            for name in group:
+                rest = shortened(name[same:].strip(), max(1, 2 * most // 3))
+                found[name] = f"{name[:same][: most - 1 - len(rest)].rstrip()}…{rest}"
+    return [found[str(name)] for name in names]
 
 
 def scrub(text: str) -> str:

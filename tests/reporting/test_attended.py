@@ -75,6 +75,40 @@ class TestAttention:
             ring = by_gid(inset, "peak")[0]
             assert (ring.get_xdata()[0], ring.get_ydata()[0]) == ((col + 0.5) * 8, (row + 0.5) * 8)
 
+    def test_a_class_token_moves_no_place(self):
+        plain = attention()
+        row, col = (np.append(np.nan, plain[name].values) for name in ("row", "col"))
+        weights = np.concatenate([np.full((3, 3, 1), 0.9), plain["attention"].values], axis=2)
+        node = plain.drop_dims("token").assign(attention=(("sample", "query", "token"), weights))
+        node = node.assign_coords(row=("token", row), col=("token", col))
+        ring = by_gid(attended.attention_on_pictures(node).child_axes[0], "peak")[0]
+        assert (ring.get_xdata()[0], ring.get_ydata()[0]) == (3.5 * 8, 0.5 * 8)
+        (picture,) = attended.attention_pictures("attention", node)
+        assert "1 token without a place" in picture.caption
+
+    def test_tokens_that_are_no_square_need_places(self):
+        node = attention().drop_vars(["row", "col"]).isel(token=slice(15))
+        with pytest.raises(ValueError, match=r"15 tokens are no square grid.*grid_row"):
+            attended.attention_on_pictures(node)
+
+    def test_a_missing_picture_is_grey_and_counted(self):
+        node = attention()
+        node["picture"] = node["picture"] / 255.0
+        node["picture"][1] = np.nan
+        ax = attended.attention_on_pictures(node)
+        assert np.ptp(ax.child_axes[1].images[0].get_array()) == 0 < np.ptp(ax.child_axes[0].images[0].get_array())
+        (picture,) = attended.attention_pictures("attention", node)
+        assert "Grey: 1 picture missing" in picture.caption
+
+    def test_nothing_to_draw_is_said(self):
+        node = attention()
+        with pytest.raises(ValueError, match="no 'picture'"):
+            attended.attention_on_pictures(node.drop_vars("picture"))
+        node["attention"][:] = np.nan
+        with pytest.raises(ValueError, match="nothing to draw"):
+            attended.attention_on_pictures(node)
+        assert "No area has attention" in attended.attention_pictures("attention", node)[0]
+
     def test_even_attention_leaves_the_picture_grey(self):
         ax = attended.attention_on_pictures(attention())
         peaked, even = ax.child_axes[0].images[1], ax.child_axes[6].images[1]

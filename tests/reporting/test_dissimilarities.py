@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import io
+import re
 from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 import xarray as xr
+from PIL import Image
 
 from neurodecode.reporting import alignments, comparisons, dissimilarities, embeddings, page
 from neurodecode.reporting.pictures import Picture, render
@@ -339,3 +343,23 @@ def test_every_picture_is_drawn_in_every_variant(theme, compact):
                 drawing = render(picture, theme, compact)
                 assert drawing.width == round(96 * (picture.narrow if compact else picture.size)[0]), name
                 assert picture.alt.endswith(".") and picture.caption.endswith("."), name
+
+
+def test_a_matrix_takes_few_bytes_and_is_drawn_as_it_is():
+    rng = np.random.default_rng(0)
+    R = as_rdm(rng.normal(size=60 * 59 // 2), stimulus=[f"s{at}" for at in range(60)])
+    (picture,) = dissimilarities.rdm_pictures("m", R.to_dataset(name="rdm"))
+    svg = render(picture, LIGHT).content.decode()
+    image = re.search(r'data:image/png;base64,([^"]+)"', svg)[1]
+    drawn = Image.open(io.BytesIO(base64.b64decode(image)))
+    assert drawn.size == (60, 60) and drawn.mode == "P"
+    shades = np.asarray(drawn.convert("RGBA"), dtype=float)[..., :3].mean(2)
+    upper = np.triu_indices(60, 1)
+    above = shades if np.allclose(shades, shades.T) else shades[::-1]
+    assert np.corrcoef(above[upper], R.values[upper])[0, 1] > 0.9
+
+
+def test_pairs_without_a_value_are_counted():
+    R = as_rdm([1.0, np.nan, 2.0], stimulus=["a", "b", "c"], missing="keep")
+    (picture,) = dissimilarities.rdm_pictures("m", R.to_dataset(name="rdm"))
+    assert "Grey: 1 pair without a value." in picture.caption

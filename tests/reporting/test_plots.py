@@ -320,3 +320,18 @@ def test_an_area_keeps_its_colour_over_time_whichever_four_are_drawn():
                 seen.setdefault(line.get_gid(), set()).add(line.get_color())
     assert len(seen) == 6 and all(len(colours) == 1 for colours in seen.values())
     assert len(set.union(*seen.values())) == 6
+
+
+class TestNamesAreToldApart:
+    def test_of_lines_on_a_phone(self):
+        names = [f"left superior temporal area {at}" for at in range(3)]
+        matrix = xr.DataArray(np.arange(6.0).reshape(2, 3), {"layer": ["a", "b"], "roi": names}, ("layer", "roi"))
+        ax = plots.layer_lines(xr.Dataset({"matrix": matrix}), compact=True)
+        drawn = [line for line in ax.lines if str(line.get_gid()).startswith("area:")]
+        assert len({line.get_color() for line in drawn}) == len({line.get_gid() for line in drawn}) == 3
+
+    def test_rows_that_are_no_layers(self):
+        matrix = xr.DataArray([[0.1], [0.3]], {"layer": ["a", "b"], "roi": ["V1"]}, ("layer", "roi"))
+        for attrs, words in (({}, "best layer"), ({"rows": ["model", "models"]}, "best model")):
+            ax = plots.layer_by_area(xr.Dataset({"matrix": matrix.assign_attrs(attrs)}))
+            assert [text.get_text() for text in ax.get_legend().get_texts()] == [words]
