@@ -22,7 +22,7 @@ from .models import Model, as_model, fit_model
 from .rdms import match_rdms, upper
 from .resampling import Draws, Problem, Spread, spread, stimulus_folds
 from .resampling import bootstrap as drawn_again
-from .weighted import measure_of
+from .weighted import Cosine, measure_of
 
 SCHEMA = "neurodecode.rsa/1"
 OVER = {"subject": "new subjects", "stimulus": "new stimuli", "both": "new subjects and new stimuli"}
@@ -43,7 +43,8 @@ def compare_models(
     Every model is scored with every subject; its score is the mean over subjects. Tests are t tests: the score (the
     difference of two, the distance to the lower ceiling) over its standard error for new subjects, new stimuli or both.
     The standard errors are those of :func:`neurodecode.similarity.resampling.spread`; degrees of freedom are
-    subjects - 1, stimuli - 1, and for both those of a sum of two variances (Satterthwaite), not below the smaller.
+    subjects - 1, stimuli - 1 less what single pairs of stimuli take off, and for both those of a sum of two variances
+    (Satterthwaite), not below the smaller. Where stimuli are new, scores are tested as ``atanh`` (Fisher's z).
 
     Parameters
     ----------
@@ -182,8 +183,13 @@ def analyse(
     pairs = _contrasts(rows, first, second)
     short = _contrasts(rows, np.full(len(ceiling), rows), ceiling)
     contrasts = np.vstack([single, pairs, short])[:, known]
-    estimate = contrasts @ means[known]
-    variance, freedom = (varied or spread(problem, over)).of(contrasts, known)
+    # Fisher's z: a score varies less the further it is from 0. Over people the tests are those of their scores.
+    bounded = over != "subject" and (isinstance(problem.measure, Cosine) or problem.measure.ranked)
+    inside = np.clip(means, -1 + 1e-9, 1 - 1e-9) if bounded else means
+    scaled, slope = (np.arctanh(inside), 1.0 / (1.0 - inside**2)) if bounded else (means, np.ones(len(means)))
+    estimate = contrasts @ scaled[known]
+    below = np.arange(len(contrasts)) >= len(single) + len(pairs)
+    variance, freedom = (varied or spread(problem, over)).of(contrasts * slope[known], known, below)
     error = np.sqrt(variance)
     # What differs by rounding only does not differ.
     same = error <= 1e-10
@@ -193,15 +199,16 @@ def analyse(
     p, p_pair, p_ceiling = np.full(rows, np.nan), np.full((rows, rows), np.nan), np.full(rows, np.nan)
     se, reach = np.full(rows, np.nan), np.full(rows, np.nan)
     p[scored] = t.sf(ratio[: at[0]], freedom[: at[0]])
-    se[scored] = error[: at[0]]
+    se[scored] = error[: at[0]] / slope[scored]
     reach[scored] = t.ppf((1 + level) / 2, freedom[: at[0]]) * error[: at[0]]
     p_pair[first, second] = p_pair[second, first] = 2 * t.sf(np.abs(ratio[at[0] : at[1]]), freedom[at[0] : at[1]])
     p_ceiling[ceiling] = t.sf(ratio[at[1] :], freedom[at[1] :])
     draws = drawn_again(problem, over, n_bootstrap, rng) if n_bootstrap else None
     bounds = (float(means[rows]), float(means[rows + 1]) if problem.n_subjects > 1 else float("nan"))
-    return Found(
-        whole[:rows], means[:rows], se, means[:rows] - reach, means[:rows] + reach, p, p_pair, bounds, p_ceiling, draws
-    )
+    low, high = scaled[:rows] - reach, scaled[:rows] + reach
+    if bounded:
+        low, high = np.tanh(low), np.tanh(high)
+    return Found(whole[:rows], means[:rows], se, low, high, p, p_pair, bounds, p_ceiling, draws)
 
 
 def _contrasts(rows: int, plus: np.ndarray, minus: np.ndarray | None) -> np.ndarray:

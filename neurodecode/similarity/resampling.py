@@ -206,11 +206,12 @@ class LeftOut:
         known = self.second[np.isfinite(self.second[:, np.isfinite(self.moves).all(axis=0)]).all(axis=1)]
         return 0.5 * (n - 3.0) / (n - 2.0) * known.T @ known / max(len(known), 1)
 
-    def variance(self) -> tuple[np.ndarray, np.ndarray]:
+    def variance(self, lost: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         r"""(rows,) variances, and their degrees of freedom.
 
         What one does alone is not below 0, so J - B is at least J / 2. J has n - 1 degrees of freedom and B many more,
-        so J - B has ``(n - 1)((J - B) / J)^2``, in which 1 / J is too large by (n - 1) / (n - 3) on average.
+        so J - B has ``(n - 1)((J - B) / J)^2``, in which 1 / J is too large by (n - 1) / (n - 3) on average. This where
+        ``lost`` (rows,) is True, elsewhere n - 1.
 
         Source: Satterthwaite 1946, Biometrics Bulletin 2; Gaylor and Hopper 1969, Technometrics 11 (differences).
         """
@@ -218,7 +219,8 @@ class LeftOut:
         whole, twice = np.diagonal(self.jackknife), np.diagonal(self.pairs)
         with np.errstate(invalid="ignore", divide="ignore"):
             share = np.where(whole > 0, np.minimum(twice / whole, 0.5), 0.0)
-        return whole * (1.0 - share), (n - 1.0) * (1.0 - share * max(n - 3.0, 0.0) / (n - 1.0)) ** 2
+        kept = 1.0 - lost * share * max(n - 3.0, 0.0) / (n - 1.0)
+        return whole * (1.0 - share), (n - 1.0) * kept**2
 
 
 @dataclass(frozen=True)
@@ -240,12 +242,20 @@ class Spread:
         people, stimuli = over != "stimulus", over != "subject"
         return replace(self, subjects=self.subjects if people else None, stimuli=self.stimuli if stimuli else None)
 
-    def of(self, contrasts: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(q,) variance and degrees of freedom of contrasts (q, kept) between the rows at the positions ``rows``."""
-        parts = [part.turned(contrasts, rows) for part in (self.subjects, self.stimuli) if part is not None]
-        found = [part.variance() for part in parts]
+    def of(self, contrasts: np.ndarray, rows: np.ndarray, ceiling: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(q,) variance and degrees of freedom of contrasts (q, kept) between the rows at the positions ``rows``.
+
+        ``ceiling`` (q,): whether a contrast holds the ceiling. What is below it varies more where it is more, so that
+        large ratios come with variances that are not too small, and no degrees of freedom are taken off; nor are they
+        for people, of whom there are few, and each pair of whom is in the ceiling.
+        """
+        found = []
+        if self.subjects is not None:
+            found.append(self.subjects.turned(contrasts, rows).variance(np.zeros(len(contrasts))))
+        if self.stimuli is not None:
+            found.append(self.stimuli.turned(contrasts, rows).variance(~ceiling))
         total, freedom = found[0]
-        if len(parts) == 2:
+        if self.subjects is not None and self.stimuli is not None:
             (subject, few), (stimulus, many) = found
             shared = np.einsum("qi,ij,qj->q", contrasts, self.shared[np.ix_(rows, rows)], contrasts)
             # The sum is at least the larger one, but the larger of two estimates is too large where both are noise.
@@ -254,7 +264,7 @@ class Spread:
             below = subject**2 / few + stimulus**2 / many
             with np.errstate(invalid="ignore", divide="ignore"):
                 freedom = np.where(below > 0, total**2 / below, 1.0)
-            freedom = np.maximum(freedom, min(len(part.moves) for part in parts) - 1.0)
+            freedom = np.maximum(freedom, min(len(self.subjects.moves), len(self.stimuli.moves)) - 1.0)
         return total, freedom
 
 
