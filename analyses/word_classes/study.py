@@ -9,7 +9,7 @@ import xarray as xr
 from neurodecode.compute.device import single_thread
 from neurodecode.compute.nulls import max_statistic
 from neurodecode.evaluation import study_tree
-from neurodecode.similarity import gdv
+from neurodecode.similarity import gdv, manifold_capacity
 from neurodecode.sources import network, recipes
 
 from .words import CLASS_OF, EACH, NAMES, PIECES, contexts, following, sentences, told, trained
@@ -20,7 +20,7 @@ HIDDEN = ("words", "hidden1", "hidden2")
 
 def run(job):
     with single_thread():
-        return study(job, {**job.settings, **(SMALL if job.dry_run else {})})
+        return study(job, job.sizes(SMALL))
 
 
 def study(job, size):
@@ -34,6 +34,7 @@ def study(job, size):
         f"stories, {layer}": gdv(states[layer][kept], labels[kept], blocks=story[kept], **about) for layer in PIECES
     }
     texts = [torch.tensor(tokenizer.encode(text)) for text in loaded["stories"]]
+    read = {f"stories, {layer}": capacities(states[layer], labels, size, job.seed) for layer in PIECES}
     others, theirs, _ = before_words(model, tokenizer, texts)
     by_others = {layer: float(gdv(others[layer], theirs)["gdv"]) for layer in PIECES}
 
@@ -55,7 +56,20 @@ def study(job, size):
         kept = balanced(classes, size["words"], job.seed)
         layers = activations(net, rows[kept], HIDDEN)
         found |= {f"{name}, {layer}": gdv(values, classes[kept], **about) for layer, values in layers.items()}
-    return report(job, found, by_others, losses, len(theirs))
+        read |= {f"{name}, {layer}": capacities(one, classes[kept], size, job.seed) for layer, one in layers.items()}
+    return report(job, found, read, by_others, losses, len(theirs))
+
+
+def capacities(values, labels, size, seed):
+    """Manifold capacity of few words of every class, and with labels exchanged: means over several draws of words."""
+    found = []
+    for draw in range(seed, seed + size["subsets"]):
+        kept = balanced(labels, size["few_words"], draw)
+        mixed = np.random.default_rng(draw).permutation(labels[kept])
+        said = {"n_draws": 100, "random_state": draw}
+        sides = (manifold_capacity(values[kept], names, **said) for names in (labels[kept], mixed))
+        found.append([float(one["capacity"]) for one in sides])
+    return np.mean(found, axis=0)
 
 
 def activations(model, ids, layers):
@@ -122,7 +136,7 @@ def as_grid(net, layers):
     )  # fmt: skip
 
 
-def report(job, found, by_others, losses, n_others):
+def report(job, found, read, by_others, losses, n_others):
     value = {name: float(one["gdv"]) for name, one in found.items()}
     stories = {layer: value[f"stories, {layer}"] for layer in PIECES}
     best = min(stories, key=stories.get)
@@ -131,17 +145,24 @@ def report(job, found, by_others, losses, n_others):
     figures += [job.figure(f"loss on new sentences (nats a word), {name}", loss) for name, loss in losses.items()]
     figures += [job.figure("loss of random guessing (nats a word)", np.log(len(NAMES) * EACH))]
     figures += [job.figure(f"p, {name}", float(one["p"])) for name, one in found.items()]
+    figures += [job.figure(f"capacity, {name}", one[0]) for name, one in read.items()]
+    for net in ("stories", "grammar", "untrained", "shuffled"):
+        exchanged = np.mean([one[1] for name, one in read.items() if name.startswith(net)])
+        figures.append(job.figure(f"capacity, labels exchanged, {net}", exchanged))
     nodes = {}
     for name, one in found.items():
         net, layer = name.split(", ")
         nodes.setdefault(net, {})[layer] = one
+    easy = [f"{read[f'grammar, {layer}'][0]:.2f}" for layer in HIDDEN]
     answer = (
         f"Yes. In the model of the stories the value is {stories['emb']:.3f} in the embedding of the last piece and "
         f"{stories[best]:.3f} in {best}, where it is lowest; on five stories by others {by_others['emb']:.3f} and "
         f"{by_others['rms_final']:.3f} in the last layer. In the network trained on a grammar it falls from "
         f"{value['grammar, words']:.3f} to {value['grammar, hidden2']:.3f}; before training it is "
         f"{value['untrained, hidden2']:.3f} there, and with words in random order "
-        f"{value['shuffled, hidden2']:.3f}. Nobody told either network of classes."
+        f"{value['shuffled, hidden2']:.3f}. Its layers make classes easier to read out "
+        f"(manifold capacity {', '.join(easy)}; random order {read['shuffled, hidden2'][0]:.2f}). "
+        "Nobody told either network of classes."
     )
     page = tomllib.loads((job.study.folder / "study.toml").read_text(encoding="utf-8"))["page"]
     notes = [

@@ -36,6 +36,16 @@ def test_without_training_or_without_order_there_is_nothing(found):
 
 
 @pytest.mark.slow
+def test_planted_classes_are_read_out_more_easily_layer_by_layer(found):
+    capacity = {name.removeprefix("capacity, "): value for name, value in found.items() if name.startswith("capacity")}
+    chance = capacity["labels exchanged, grammar"]
+    assert capacity["grammar, hidden2"] > capacity["grammar, hidden1"] > chance
+    assert capacity["grammar, hidden2"] > 1.15 * chance
+    for name in ("untrained, hidden2", "shuffled, hidden1", "shuffled, hidden2"):
+        assert capacity[name] == pytest.approx(chance, rel=0.1)
+
+
+@pytest.mark.slow
 def test_the_language_model_separates_classes(found):
     for layer in ("emb", "layers.0", "layers.4", "rms_final"):
         assert found[f"GDV, stories, {layer}"] < -0.03
