@@ -71,6 +71,23 @@ def test_procrustes_of_other_widths_does_not_stretch(widths):
     np.testing.assert_allclose(small, np.eye(4), atol=1e-12)
 
 
+@pytest.mark.parametrize(("p", "q"), [(60, 50), (40, 70), (30, 30)])
+def test_with_fewer_samples_than_units_the_rotation_is_that_of_the_product(p, q):
+    rng = np.random.default_rng(5)
+    x, y = rng.normal(size=(20, p)), rng.normal(size=(20, q))
+    model = ProcrustesMap().fit(x, y)
+    a, b = x - x.mean(0), y - y.mean(0)
+    left, s, right = np.linalg.svd(a.T @ b, full_matrices=False)
+    np.testing.assert_allclose(a @ model.rotation_, a @ left @ right, atol=1e-9)
+    assert model.rank_ == 19
+    narrow = model.rotation_ if p >= q else model.rotation_.T
+    np.testing.assert_allclose(narrow.T @ narrow, np.eye(min(p, q)), atol=1e-10)
+    assert ProcrustesMap(scaling=True).fit(x, y).scale_ == pytest.approx(s.sum() / (a**2).sum(), rel=1e-9)
+    apart = np.kron(np.eye(2), [[1.0], [-1.0]])  # two time courses that are orthogonal
+    with pytest.raises(DegenerateDataError, match="X'y is 0"):
+        ProcrustesMap().fit(apart[:, :1] @ x[:1], apart[:, 1:] @ y[:1])
+
+
 def test_a_rotation_of_x_changes_no_prediction():
     x, y, turn = turned(noise=1.0)
     one = ProcrustesMap(scaling=True).fit(x[:40], y[:40]).predict(x[40:])
