@@ -15,8 +15,11 @@ from neurodecode.exceptions import CapacityError, NeurodecodeWarning
 
 from .encoders import makers
 from .rivals import CHUNK, FOLDS
+from .tokens import BATCH
 
 log = logging.getLogger("neurodecode")
+ALWAYS = 8e8  # bytes of the libraries
+ROWS_READ = 64  # samples that go through an encoder at once when it predicts
 STEPS = 3  # of each encoder, timed after one that is not
 PICTURES = 2  # through the network, timed after one
 
@@ -38,7 +41,7 @@ def predict(model, n, n_trials, masks, grid, settings):
     for name, (encoder, members) in makers(masks, settings).items():
         fits, readout = members * blocks, 4 * units * wide.get(name, settings["width"])
         queries = len(masks) * (settings["heads"] if name in ("routed", "shuffled") else 1)
-        step = 4 * settings["batch"] * n_tokens * (4 * width + 3 * queries)
+        step = 4 * n_tokens * max(settings["batch"] * (4 * width + 3 * queries), ROWS_READ * (3 * width + 2 * queries))
         stay, disk, peak = stay + fits * readout, disk + 4 * fits * readout, max(peak, 5 * readout + step)
         steps = settings["epochs"] * -(-n // settings["batch"])
         hours[name] = fits * steps * step_seconds(encoder, n_tokens, width, units, settings) / 3600
@@ -47,9 +50,11 @@ def predict(model, n, n_trials, masks, grid, settings):
     products = 2 * n * n * n_tokens * width * blocks + 40 * (FOLDS + 2) * n**3 if flat else 2 * n * width**2
     products += 2 * (FOLDS + 1) * n * n * units * len(settings["rivals"])
     hours["ridge"] = products / (0.5 * speed(settings["device"])) / 3600
+    heads = model.config.num_attention_heads
+    through = 4 * BATCH * n_tokens * (8 * width + heads * n_tokens)
     # Trials are held twice while sessions are put together; so are what is averaged and what is predicted.
-    memory = 4 * parameters + 8 * n_trials * units + 20 * n * units + stay + max(peak, ridge)
-    return {"disk": disk, "memory": memory, "hours": hours}
+    held = ALWAYS + 4 * parameters + 8 * n_trials * units + 20 * n * units + stay
+    return {"disk": disk, "memory": 1.1 * (held + max(peak, ridge, through)), "hours": hours}
 
 
 def step_seconds(encoder, n_tokens, width, units, settings):
