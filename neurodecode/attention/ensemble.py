@@ -14,6 +14,7 @@ from ..compute.progress import progress
 from ..compute.random import check_random_state
 from ..exceptions import AlignmentError, DegenerateDataError
 from ..representation import labelled
+from .ablation import of_areas, token_importance
 from .encoder import _TokenEncoder
 
 
@@ -37,7 +38,8 @@ class EncoderEnsemble(MultiOutputMixin, RegressorMixin, BaseEstimator):
     Attributes
     ----------
     members_ : the fitted encoders, {layer: [encoder, ...]}. weights_ : DataArray (layer, unit) that sums to one over
-    layers. held_back_r_ : (layer, unit).
+    layers. held_back_r_ : (layer, unit). areas_ : names of the queries. degenerate_ : positions of units that were
+    constant for every member.
 
     Raises
     ------
@@ -103,7 +105,10 @@ class EncoderEnsemble(MultiOutputMixin, RegressorMixin, BaseEstimator):
         logits = self.temperature * np.nan_to_num(r)
         share = np.exp(logits - logits.max(axis=0))
         share /= share.sum(axis=0)
-        first = next(iter(self.members_.values()))[0]
+        first = self._first()
+        self.areas_, self.areas_of_ = first.areas_, first.areas_of_
+        constant = [set(one.degenerate_.tolist()) for members in self.members_.values() for one in members]
+        self.degenerate_ = np.array(sorted(set.intersection(*constant)), dtype=int)
         known = {k: ("unit", v) for k, v in first.targets_.coords.items() if k != "layer"}
         coords = {"layer": np.asarray(list(layers)), **known}
         self.weights_ = xr.DataArray(share, dims=("layer", "unit"), coords=coords)
@@ -111,19 +116,23 @@ class EncoderEnsemble(MultiOutputMixin, RegressorMixin, BaseEstimator):
         self.targets_, self.one_target_ = first.targets_, first.one_target_
         return self
 
-    def _layers(self, X: Any) -> list[str]:
-        if self.by is None:
-            return ["all"]
+    def _first(self) -> _TokenEncoder:
+        return next(iter(self.members_.values()))[0]
+
+    def _names(self, X: Any) -> np.ndarray:
+        """The layer of every feature of ``X``."""
         if not isinstance(X, xr.DataArray) or self.by not in X.coords or X[self.by].dims != ("unit",):
             raise AlignmentError(f"by={self.by!r} names no coordinate of the units of X")
-        return list(dict.fromkeys(X[self.by].values.astype(str).tolist()))
+        return X[self.by].values.astype(str)
+
+    def _layers(self, X: Any) -> list[str]:
+        return ["all"] if self.by is None else list(dict.fromkeys(self._names(X).tolist()))
 
     def _part(self, X: Any, layer: str) -> Any:
         if self.by is None:
             return X
-        if not isinstance(X, xr.DataArray) or self.by not in X.coords or X[self.by].dims != ("unit",):
-            raise AlignmentError(f"by={self.by!r} names no coordinate of the units of X")
-        return X.isel(unit=np.flatnonzero(X[self.by].values.astype(str) == layer))
+        names = self._names(X)
+        return X.isel(unit=np.flatnonzero(names == layer))
 
     def predict(self, X: Any) -> Any:
         """Weighted mean of the members' predictions (sample, unit), labelled where ``X`` is."""
@@ -133,8 +142,48 @@ class EncoderEnsemble(MultiOutputMixin, RegressorMixin, BaseEstimator):
             part = self._part(X, layer)
             mean = np.mean([np.asarray(one.predict(part)).reshape(len(X), -1) for one in members], axis=0)
             total = total + mean * self.weights_.sel(layer=layer).values
-        total = np.asarray(total, dtype=next(iter(self.members_.values()))[0].dtype_)
+        total = np.asarray(total, dtype=self._first().dtype_)
         return labelled(total[:, 0] if self.one_target_ else total, samples_of=X, units=self.targets_)
+
+    def attention(self, X: Any, *, per_layer: bool = False) -> xr.DataArray:
+        """Where each area looks: the mean over the members of a layer, and over layers by their shares in the area.
+
+        Parameters
+        ----------
+        X : (sample, token, unit). per_layer : one map for each layer; their mean hides layers that look elsewhere.
+
+        Returns
+        -------
+        DataArray (sample, query, token), or (layer, sample, query, token): weights that sum to one over the tokens of a
+        picture; NaN for an area without units, with the reason in attrs. A layer's share in an area is the mean of
+        ``weights_`` over the area's units.
+        """
+        check_is_fitted(self)
+        found, share = [], []
+        for layer, members in self.members_.items():
+            part = self._part(X, layer)
+            each = [one.attention(part) for one in members]
+            found.append(each[0].copy(data=np.mean([one.values for one in each], axis=0)))
+            share.append(of_areas(members[0], self.weights_.sel(layer=layer).values))
+        if per_layer:
+            together = found[0].variable.set_dims({"layer": len(found), **found[0].sizes}).copy(deep=True)
+            together.values = np.stack([one.values for one in found])
+            return xr.DataArray(together, {"layer": self.weights_["layer"].values, **found[0].coords})
+        total = sum(one.values * by_area[:, None] for one, by_area in zip(found, share))
+        return found[0].copy(data=np.asarray(total, dtype=np.float32))
+
+    def token_importance(self, X: Any, Y: Any, *, share: float = 0.1, random_state: Any = 0) -> xr.Dataset:
+        """What is lost when the tokens that an area attends to most, by :meth:`attention`, are taken from all members.
+
+        Parameters and what is returned as for :meth:`RoutedEncoder.token_importance`.
+        """
+        check_is_fitted(self)
+        parts = [
+            (one, self._part(X, layer), self.weights_.sel(layer=layer).values / len(members))
+            for layer, members in self.members_.items()
+            for one in members
+        ]
+        return token_importance(parts, Y, share=share, random_state=random_state)
 
 
 def _mean(members: list[np.ndarray]) -> np.ndarray:

@@ -23,8 +23,8 @@ from .pieces import Gradients, Piece
 from .progress import progress
 
 Item = TypeVar("Item")
-LEAST_EPOCHS = 10  # fewer say nothing of a trend
-CLEAR_RISE = 0.02  # of the validation score over the last fifth of the epochs
+LEAST_EPOCHS = 5  # fewer say nothing of a trend
+CLEAR_RISE = 0.03  # of the validation score over the second half of the epochs, where a finished fit hardly rises
 
 
 @dataclass(frozen=True)
@@ -125,12 +125,15 @@ class History:
 
     @property
     def rising(self) -> float:
-        """How much better the best epoch is than the best before the last fifth; 0 unless the best is the last one."""
+        """How much better the best epoch is than the best of the first half; 0 unless it is in the last fifth.
+
+        A rate that falls to 0 hides by the last epochs that a fit was cut short, so the halves are compared.
+        """
         done = len(self.validation)
-        if done < LEAST_EPOCHS or self.best_epoch != done - 1:
+        if done < LEAST_EPOCHS or self.best_epoch < done - max(1, done // 5):
             return 0.0
-        before = max(self.validation[: done - max(1, done // 5)])
-        return self.validation[-1] - before if math.isfinite(before) else 0.0
+        before = max(self.validation[: done // 2])
+        return self.validation[self.best_epoch] - before if math.isfinite(before) else 0.0
 
 
 def fit_loop(
@@ -230,8 +233,9 @@ def fit_loop(
     module.eval()
     if history.rising > CLEAR_RISE and len(history.loss) == max_epochs:
         warnings.warn(
-            f"the score on held-back samples still rose by {history.rising:.3f} over the last fifth of {max_epochs} "
-            f"epochs, to {history.validation[-1]:.3f}: the fit is not finished. Raise max_epochs, or learning_rate.",
+            f"the score on held-back samples still rose by {history.rising:.3f} over the second half of {max_epochs} "
+            f"epochs, to {history.validation[history.best_epoch]:.3f}: the fit is not finished. Raise max_epochs, or "
+            "learning_rate.",
             NeurodecodeWarning,
             stacklevel=3,
         )

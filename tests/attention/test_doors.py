@@ -205,7 +205,7 @@ class TestLabels:
         model = RoutedEncoder(by, 8, max_epochs=2, random_state=0).fit(shown, responses(Y, kind=kind, unit=coords))
         found = model.predict(shown)
         assert set(coords) <= set(found.coords) and set(places) <= set(model.attention(shown).coords)
-        static = SpatialFeatureEncoder(by, max_epochs=30, random_state=0)
+        static = SpatialFeatureEncoder(by, max_epochs=120, random_state=0)
         static.fit(shown, responses(Y, kind=kind, unit=coords))
         assert (static.map_.argmax("token") == 4).all()
         assert set(static.map_.coords) == {"query", *(set(places) - {"word"})}

@@ -159,7 +159,7 @@ class TestEnsemble:
             np.concatenate([bad, good], axis=2), stimulus=names, kind="network", dims=("sample", "token", "unit"),
             unit={"layer": ["early"] * 4 + ["late"] * 4},
         )  # fmt: skip
-        single = SpatialFeatureEncoder(None, max_epochs=15)
+        single = SpatialFeatureEncoder(None, max_epochs=60)
         model = EncoderEnsemble(single, 2, by="layer", random_state=0).fit(both, Y)
         np.testing.assert_allclose(model.weights_.sum("layer"), 1.0, atol=1e-12)
         assert (model.weights_.sel(layer="late") > 0.9).all()
@@ -172,6 +172,65 @@ class TestEnsemble:
         assert seeds[0] == seeds[1] and seeds[0][0] != seeds[0][1]
         alike = EncoderEnsemble(single, 1, by="layer", temperature=0.0, random_state=0).fit(both, Y)
         np.testing.assert_allclose(alike.weights_, 0.5)
+
+    @pytest.fixture(scope="class")
+    def layered(self):
+        """Units that each read one place of one layer; two layers, two members, a routed and a static ensemble."""
+        rng = np.random.default_rng(3)
+        early, late = (rng.normal(size=(260, 9, 4)).astype(np.float32) for _ in range(2))
+        Y = np.concatenate([early[:, 2] @ rng.normal(size=(4, 3)), late[:, 6] @ rng.normal(size=(4, 3))], axis=1)
+        names = [f"s{number}" for number in range(260)]
+        X = as_representation(
+            np.concatenate([early, late], axis=2), stimulus=names, kind="network", dims=("sample", "token", "unit"),
+            unit={"layer": ["early"] * 4 + ["late"] * 4},
+        )  # fmt: skip
+        areas = {"a": np.arange(6) < 3, "b": np.arange(6) >= 3}
+        single = SpatialFeatureEncoder(areas, max_epochs=60)
+        return X, Y, single, EncoderEnsemble(single, 2, by="layer", random_state=0).fit(X[:200], Y[:200])
+
+    def test_it_looks_where_the_layers_of_an_area_look(self, layered):
+        X, _, _, model = layered
+        weights, each = model.attention(X[:5]), model.attention(X[:5], per_layer=True)
+        assert weights.dims == ("sample", "query", "token") and list(weights["query"].values) == ["a", "b"]
+        assert weights["stimulus"].values.tolist() == X["stimulus"].values[:5].tolist()
+        np.testing.assert_allclose(weights.sum("token"), 1.0, atol=1e-5)
+        assert (weights.argmax("token") == [2, 6]).all()
+        assert each.dims == ("layer", "sample", "query", "token")
+        members = [one.attention(X[:5, :, :4]).values for one in model.members_["early"]]
+        np.testing.assert_allclose(each.sel(layer="early"), np.mean(members, axis=0), atol=1e-6)
+        share = np.stack([model.weights_.values[:, :3].mean(1), model.weights_.values[:, 3:].mean(1)], axis=1)
+        by_hand = (each.values * share[:, None, :, None]).sum(0)
+        np.testing.assert_allclose(weights, by_hand, atol=1e-6)
+
+    def test_what_it_looks_at_is_what_it_needs(self, layered):
+        X, Y, _, model = layered
+        found = model.token_importance(X[200:], Y[200:], share=1 / 9)
+        assert (found["r"] > 0.95).all() and (found["drop"] > 0.8).all()
+        assert (found["drop_random"] < found["drop"] / 2).all()
+
+    def test_one_member_says_what_it_says_alone(self, layered):
+        X, Y, single, _ = layered
+        one = EncoderEnsemble(single, 1, random_state=4).fit(X[:200], Y[:200])
+        (member,) = one.members_["all"]
+        np.testing.assert_array_equal(one.attention(X[200:]), member.attention(X[200:]))
+        alone, found = (model.token_importance(X[200:], Y[200:], share=1 / 9) for model in (member, one))
+        for name in alone:
+            np.testing.assert_allclose(found[name], alone[name], atol=1e-6)
+        assert one.areas_ == ["a", "b"] and len(one.degenerate_) == 0
+
+    def test_constant_units_are_listed_and_empty_areas_are_nan_with_a_reason(self, layered):
+        X, Y, *_ = layered
+        constant = Y.copy()
+        constant[:, 4] = 2.5
+        areas = {"a": np.arange(6) < 6, "nobody": np.zeros(6, dtype=bool)}
+        few = SpatialFeatureEncoder(areas, max_epochs=1)
+        with pytest.warns(NeurodecodeWarning, match="nobody"):
+            model = EncoderEnsemble(few, 2, by="layer", random_state=0).fit(X, constant)
+        assert model.degenerate_.tolist() == [4] and (model.predict(X)[:, 4] == 2.5).all()
+        weights, lost = model.attention(X[:5]), model.token_importance(X, constant)
+        assert np.isnan(weights.sel(query="nobody")).all() and np.isfinite(weights.sel(query="a")).all()
+        assert np.isnan(lost["drop"].sel(query="nobody")) and np.isfinite(lost["r"].sel(query="a"))
+        assert "nobody" in weights.attrs["reason"] and "nobody" in lost.attrs["reason"]
 
     def test_layers_cannot_be_weighed_without_held_back_samples(self):
         X = as_representation(
@@ -207,7 +266,8 @@ class TestSequences:
             Y + 0.3 * rng.normal(size=Y.shape), stimulus=X["stimulus"].values, kind="fmri",
             unit={"roi": np.repeat(["early", "late"], 3)}, sample={"run": run},
         )  # fmt: skip
-        model = RoutedEncoder(width=16, max_epochs=30, random_state=0).fit(tokens, target)
+        model = RoutedEncoder(width=16, max_epochs=60, training=Training(batch_size=16), random_state=0)
+        model.fit(tokens, target)
         mean = model.attention(tokens).mean("sample")
         found = mean["lag"].values[mean.argmax("token").values]
         assert dict(zip(model.areas_, found)) == {"early": 4.0, "late": 8.0}
@@ -245,12 +305,14 @@ class TestPeople:
         assert X.sizes["sample"] == 440 and Y.shape == (440, 16)
         assert int(seen.sum()) == 8 * 260 + 8 * 240
         np.testing.assert_array_equal(np.isfinite(Y), seen)
-        model = RoutedEncoder(["subject", "roi"], max_epochs=25, random_state=0).fit(X, Y, seen=seen)
+        model = RoutedEncoder(["subject", "roi"], max_epochs=60, random_state=0).fit(X, Y, seen=seen)
         assert model.areas_ == ["one area 0", "one area 1", "two area 0", "two area 1"]
         held = self.person(world, np.arange(440, 500), 0)
         r = pearson(held[1].values, model.predict(held[0]).values[:, :8].astype(float))
         assert r.mean() > 0.4
-        added = RoutedEncoder("roi", routing=Routing(trunk=model), max_epochs=15, random_state=0).fit(*new)
+        added = RoutedEncoder(
+            "roi", routing=Routing(trunk=model), training=Training(batch_size=8), max_epochs=60, random_state=0
+        ).fit(*new)
         for name, value in model.router_.state_dict().items():
             same = np.array_equal(value, added.router_.state_dict()[name])
             assert same == (name != "query"), name

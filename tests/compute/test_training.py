@@ -13,7 +13,7 @@ from torch import nn
 
 from neurodecode.compute.random import torch_generator
 from neurodecode.compute.training import Training, ahead, fit_loop
-from neurodecode.exceptions import DegenerateDataError
+from neurodecode.exceptions import CapacityError, DegenerateDataError, NeurodecodeWarning
 
 
 def problem(seed=0, n=80):
@@ -68,6 +68,57 @@ def test_an_epoch_without_a_score_is_never_the_best():
     scores = iter([math.nan, 0.1, math.nan, 0.3, math.nan])
     _, history = fitted(x, y, Training(learning_rate=0.05), max_epochs=5, validate=lambda module: next(scores))
     assert history.best_epoch == 3 and history.validation[0] == -math.inf
+
+
+@pytest.mark.parametrize(
+    ("scores", "unfinished"),
+    [
+        ([0.1, 0.2, 0.3, 0.4, 0.5, 0.6], True),
+        ([0.1, 0.2, 0.3, 0.4, 0.45, 0.451], True),  # as where the rate has fallen to 0
+        ([0.1, 0.4, 0.5, 0.51, 0.52, 0.52], False),  # hardly better than at half time
+        ([0.1, 0.2, 0.3, 0.4, 0.35, 0.3], False),  # the best is behind it
+        ([math.nan, math.nan, math.nan, 0.1, 0.4, 0.6], False),  # nothing to compare with
+        ([0.1, 0.2, 0.3, 0.4], False),  # too few to say
+    ],
+)
+def test_a_fit_that_was_cut_short_says_so(scores, unfinished):
+    x, y = problem()
+    given = iter(scores)
+    settings = {"max_epochs": len(scores), "validate": lambda module: next(given)}
+    if not unfinished:
+        assert fitted(x, y, Training(), **settings)[1].rising <= 0.03
+        return
+    with pytest.warns(NeurodecodeWarning, match=r"still rose by 0\.\d+ over the second half.*Raise max_epochs"):
+        assert fitted(x, y, Training(), **settings)[1].rising > 0.03
+
+
+def test_patience_that_ends_a_fit_is_not_being_cut_short():
+    x, y = problem()
+    given = iter([0.1, 0.2, 0.3, 0.6, 0.5, 0.5])
+    _, history = fitted(x, y, Training(patience=2), validate=lambda module: next(given))
+    assert len(history.loss) == 6 and history.best_epoch == 3
+
+
+def test_a_batch_that_cannot_be_cut_is_an_error_where_memory_ends():
+    module, error = nn.Linear(3, 1), torch.cuda.OutOfMemoryError("out of memory")
+
+    def full(batch):
+        raise error
+
+    with pytest.raises(CapacityError, match="one sample alone does not fit into the memory of cpu"):
+        fit_loop(
+            module, full, lambda generator: [0], 1, settings=Training(), max_epochs=1, generator=torch_generator(0)
+        )
+
+
+def test_epochs_are_shown(monkeypatch):
+    from neurodecode.compute import training
+
+    shown = []
+    monkeypatch.setattr(training, "progress", lambda items, text: shown.append((list(items), text)) or items)
+    x, y = problem()
+    fitted(x, y, Training(), max_epochs=3)
+    assert shown == [([0, 1, 2], "fitting")]
 
 
 def test_rates_follow_their_schedule():
