@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from sklearn.model_selection import KFold
 
+from neurodecode._names import lookup
 from neurodecode._numbers import amount, numbers_of, whole
 from neurodecode.compute.nulls import permutation_orders
 from neurodecode.evaluation import SplitBy, cross_validate
@@ -92,6 +93,7 @@ WRONG = [
     (lambda: eeg.from_codes(np.zeros((2, 5))), "expected one whole number for each sample"),
     (lambda: eeg.from_array(np.ones((2, 9)), sfreq=9, channels="ab", gain=[1, 2, 3]), r"gain has the shape \(3,\)"),
     (lambda: eeg.from_array(np.ones((2, 9)), sfreq=9, channels="ab", offset="x"), "offset='x': expected a number"),
+    (lambda: lookup({}, "alpha", "option"), "option='alpha' is not known: there is none to choose"),
     (lambda: as_pictures(np.linspace(-2, 2, 96).reshape(2, 4, 4, 3)), "from -2 to 2; .* left to the network"),
     (lambda: simulated.scenes("5"), "n='5': expected a whole number, 1 or more"),
     (lambda: simulated.person(np.zeros((3, 3))), "a person looks at a World"),
