@@ -18,8 +18,10 @@ from ..compute.scores import is_constant
 from ..exceptions import AlignmentError, DegenerateDataError
 from ..representation import as_representation, check_finite, match
 from ..representation.labels import both_series, check_same_content, describe_missing
+from ..representation.values import promoted
 
 FEWEST = 3
+SMALLEST = 1e-70  # fourth powers of what is smaller are 0 in float64
 
 
 class Space:
@@ -352,13 +354,18 @@ def matrix(X: Any, name: str, *, part: bool = False) -> np.ndarray:
             X = X.isel(unit=~X["masked"].values.astype(bool))
         values = X.values
     else:
-        values = np.asarray(X)
+        values = np.asarray(promoted(X)[0])
     if values.ndim != 2:
         raise ValueError(f"{name} has shape {values.shape}; expected (samples, units).")
     if values.dtype.kind not in "biuf":
         raise TypeError(f"{name} holds {values.dtype}; expected real numbers.")
     check_finite(values, name)
     n, p = values.shape
+    size = max(abs(float(values.max())), abs(float(values.min()))) if values.size else 0.0
+    if size and not SMALLEST < size < 1 / SMALLEST:
+        raise DegenerateDataError(
+            f"{name} has values up to {size:.3g}, whose products no number can hold; bring all units to another scale."
+        )
     if part and n and p:
         return _double(values)
     if n < FEWEST or p == 0:

@@ -223,7 +223,7 @@ def test_bad_values(how, pair):
         compare(x, np.ones((N, 3)), how)
     with pytest.raises(ValueError, match="expected \\(samples, units\\)"):
         compare(x[:, 0], y, how)
-    with pytest.raises(TypeError, match="real numbers"):
+    with pytest.raises(TypeError, match="real and imaginary"):
         compare(x * 1j, y, how)
 
 
@@ -263,6 +263,19 @@ def test_integers_float32_and_masked_units(pair):
     names = [str(at) for at in range(N)]
     X = labelled(holes, names, nan_policy="drop_targets")
     assert compare(X, labelled(y, names)) == pytest.approx(compare(x[:, [0, 2, 3]], y))
+
+
+def test_half_precision_tensors_and_masked_entries(pair):
+    torch = pytest.importorskip("torch")
+    x, y = pair
+    half = torch.tensor(x).bfloat16()
+    assert compare(half, torch.tensor(y, requires_grad=True), "cka") == compare(half.double().numpy(), y, "cka")
+    with pytest.raises(DegenerateDataError, match="NaN"):
+        compare(np.ma.masked_greater(x, 2.0), y, "cka")
+    for factor in (1e-160, 1e160):
+        with pytest.raises(DegenerateDataError, match="another scale"):
+            compare(factor * x, y, "cka")
+    assert compare(1e-50 * x, 1e50 * y, "cka") == pytest.approx(compare(x, y, "cka"))
 
 
 def test_times_have_to_be_chosen(named):
