@@ -523,10 +523,10 @@ def gain_pictures(name: str, node: xr.Dataset) -> list[Picture | Html]:
     if lacking:
         caption += f" Without a unit that could be scored, and so without a row: {listed(lacking, 6)}."
     picture = Picture(partial(gain_by_area, node), alt, caption, _gain_sheet(node, False), _gain_sheet(node, True))
-    return [picture, _gain_table(node, rivals, areas, model)]
+    return [picture, _gain_table(node, rivals, areas, model, how)]
 
 
-def _gain_table(node: xr.Dataset, rivals: list[str], areas: list[str], model: str) -> Html:
+def _gain_table(node: xr.Dataset, rivals: list[str], areas: list[str], model: str, how: str) -> Html:
     columns = [("area", "text"), (model, "number")]
     spans = len(rivals) == 1
     for rival in rivals:
@@ -542,4 +542,4 @@ def _gain_table(node: xr.Dataset, rivals: list[str], areas: list[str], model: st
             if spans:
                 row.append(Cell(f"{number(one['low'])} to {number(one['high'])}", one["low"]))
         rows.append([*row, *(str(node[key].values[at]) for key in extra)])
-    return table(columns, rows, caption=f"{model} minus its rivals, area by area; p(FDR) in brackets", fold=40)
+    return table(columns, rows, caption=f"{model} minus its rivals, area by area, {how}; p(FDR) in brackets", fold=40)

@@ -297,7 +297,8 @@ def found_planted(result: Result, ax: Any = None, *, theme: Any = "light", compa
         # Names stand above their dots, so that the rows keep the width of the phone.
         ax.set_yticks([])
         for place, name in zip(y, names):
-            note(ax, name, (0, place + 0.42), "side", (0, 0), ha="left", color=theme.ink)
+            clear = {"facecolor": theme.paper, "edgecolor": "none", "pad": 1}
+            note(ax, name, (0, place + 0.42), "side", (0, 0), ha="left", color=theme.ink, bbox=clear)
     else:
         lines = ["\n".join(wrap(name, 38)[:2]) for name in names]
         ax.set_yticks(y, lines, parse_math=False, fontsize=9, linespacing=1.05)

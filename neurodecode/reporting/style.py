@@ -174,7 +174,8 @@ def colour_bar(ax: Any, image: Any, label: str, theme: Theme, compact: bool = Fa
         ticks = require("matplotlib.ticker", purpose=PURPOSE)
         bar.locator = ticks.MaxNLocator(5)
         bar.update_ticks()
-    bar.set_label(fill(label, 36 if compact else upright(bar.ax, label, 1.5)), color=theme.ink)
+    across = int(ax.figure.get_size_inches()[0] * (LETTERS_AN_INCH + 0.8))
+    bar.set_label(fill(label, across if compact else upright(bar.ax, label, 1.5)), color=theme.ink)
     bar.outline.set_visible(False)
     bar.ax.tick_params(length=0, labelcolor=theme.ink, labelsize=8.5)
     return bar
