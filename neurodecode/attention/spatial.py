@@ -79,7 +79,7 @@ class SpatialFeatureEncoder(_StaticEncoder):
     >>> rng = np.random.default_rng(0)
     >>> X = rng.normal(size=(60, 9, 4))
     >>> Y = X[:, 4] @ rng.normal(size=(4, 3))
-    >>> model = SpatialFeatureEncoder(by=None, max_epochs=40, random_state=0).fit(X, Y)
+    >>> model = SpatialFeatureEncoder(by=None, max_epochs=100, random_state=0).fit(X, Y)
     >>> int(model.map_.argmax("token")[0])
     4
     """
@@ -141,7 +141,7 @@ class FactorizedEncoder(_StaticEncoder):
     >>> rng = np.random.default_rng(0)
     >>> X = rng.normal(size=(60, 9, 4))
     >>> Y = (X[:, 4] - X[:, 3]) @ rng.normal(size=(4, 2))
-    >>> FactorizedEncoder(rank=2, by=None, max_epochs=5, random_state=0).fit(X, Y).predict(X).shape
+    >>> FactorizedEncoder(rank=2, by=None, max_epochs=100, random_state=0).fit(X, Y).predict(X).shape
     (60, 2)
     """
 
