@@ -24,6 +24,7 @@ PICTURES = "nsddata_stimuli/stimuli/nsd/nsd_stimuli.hdf5"
 COMMON_LABELS = "nsddata/freesurfer/fsaverage/label/{side}.{region}.mgz"
 OWN_LABELS = "nsddata/freesurfer/{subject}/label/{side}.{region}.mgz"
 TO_COMMON = "nsddata/ppdata/{subject}/transforms/{side}.white-to-fsaverage.mgz"
+PEOPLE = tuple(f"subj{number:02d}" for number in range(1, 9))
 PARTS = ("files", "brain", "areas", "shared", "pictures", "design")
 BUCKET = "s3://natural-scenes-dataset"
 NAMED = 6  # missing files that an error names
@@ -51,7 +52,7 @@ def load(
     ``files``: every file that the others read, looked for and listed; ``design``: one row a trial. See
     :func:`load_brain`, :func:`areas`, :func:`shared` and :class:`Pictures` for the others.
     """
-    for name, given, known in (("part", parts, PARTS), ("space", (space,), SPACES)):
+    for name, given, known in (("part", parts, PARTS), ("space", (space,), SPACES), ("person", (subject,), PEOPLE)):
         unknown = sorted(set(given) - set(known))
         if unknown:
             raise ValueError(f"nsd has no {name} {unknown[0]!r}; it has {', '.join(known)}")
@@ -99,13 +100,14 @@ def needed(
 def _missing(folder: Path, lacking: list[str], of: int) -> str:
     """One paragraph: which files, where they belong, where they come from."""
     named = ", ".join(lacking[:NAMED]) + (f" and {len(lacking) - NAMED} more" if len(lacking) > NAMED else "")
-    inside = ""
+    where = "" if folder.is_dir() else f" There is no folder {folder.name} in {folder.parent}."
     if (folder.parent / "nsddata").is_dir():
-        inside = f" {folder.parent} itself holds nsddata: name that folder nsd, or put a link called nsd beside it."
+        where = f" {folder.parent} itself holds nsddata: name that folder nsd, or put a link called nsd beside it."
+    first, more = ("it", "") if len(lacking) == 1 else ("the first", ", and the others alike")
     return (
-        f"nsd: {len(lacking)} of {of} files are not in {folder}: {named}.{inside} Each lies at the same path in "
-        f"{BUCKET}; after agreeing to the terms at http://naturalscenesdataset.org copy the first with `aws s3 cp "
-        f"--no-sign-request {BUCKET}/{lacking[0]} {folder / lacking[0]}`, and the others alike."
+        f"nsd: {len(lacking)} of {of} files are not in {folder}: {named}.{where} Each lies at the same path in "
+        f"{BUCKET}; after agreeing to the terms at http://naturalscenesdataset.org copy {first} with `aws s3 cp "
+        f"--no-sign-request {BUCKET}/{lacking[0]} {folder / lacking[0]}`{more}."
     )
 
 

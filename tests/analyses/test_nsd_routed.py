@@ -328,8 +328,12 @@ def test_missing_files_are_named_before_anything_is_computed(miniature, tmp_path
     with pytest.raises(IntegrityError, match="natural-scenes itself holds nsddata: name that folder nsd"):
         run(root / "natural-scenes", tmp_path / "inside")
     (tmp_path / "nothing").mkdir()
-    with pytest.raises(IntegrityError, match=r"17 of 17 files .*responses\.tsv.* and 11 more.*terms"):
+    with pytest.raises(
+        IntegrityError, match=r"17 of 17 files .*responses\.tsv.* and 11 more. There is no folder nsd in .*terms"
+    ):
         studies.run_study("nsd_routed", data=tmp_path / "nothing", out=tmp_path / "other", dry_run=True)
+    with pytest.raises(ValueError, match="no person 'subj09'; it has subj01"):
+        run(miniature, tmp_path / "person", subject="subj09")
     assert not (tmp_path / "out" / "dry-run" / "blocks").exists()
 
 
