@@ -171,7 +171,7 @@ def shared_grams(one: Sequence[Space], two: Sequence[Space]) -> np.ndarray | Non
         return None
     found, own, others = inner_products(*rows)
     for side, power in [*zip(one, own), *zip(two, others)]:
-        side.keep("self power", lambda power=power: power)
+        side.learn("self power", power)
     return found.cpu().numpy()
 
 

@@ -53,6 +53,10 @@ class Space:
             self._kept[key] = make()
         return self._kept[key]
 
+    def learn(self, key: Any, value: Any) -> None:
+        """Take what was computed elsewhere."""
+        self._kept.setdefault(key, value)
+
     @property
     def n(self) -> int:
         """Number of rows."""
