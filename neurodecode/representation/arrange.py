@@ -77,7 +77,7 @@ def match(
     said = " + ".join(names)
     one, two = Counter(a), Counter(b)
     if join == "exact" and set(one) != set(two):
-        advice = "Keep what both have with join='inner'." if set(one) & set(two) else _no_overlap(a, b)
+        advice = "Keep what both have: match(X, Y, join='inner')." if set(one) & set(two) else _no_overlap(a, b)
         raise AlignmentError(f"{describe_missing(one, two, said, ('X', 'Y'))}. {advice}")
     shared = {key for key in one if key in two}
     if not shared:

@@ -197,7 +197,7 @@ def match_rdms(
         if set(in_one) != set(in_two) and (join == "exact" or not set(in_one) & set(in_two)):
             said = describe_missing(in_one, in_two, "stimulus", names)
             shared = set(in_one) & set(in_two)
-            advice = "Keep what both have with join='inner'." if shared else "Do both name the stimuli the same way?"
+            advice = "Keep what both have: match_rdms(A, B, join='inner')." if shared else "Do both name the stimuli the same way?"
             raise AlignmentError(f"{said}. {advice}")
         kept = [label for label in one if label in in_two]
         if len(kept) < 2:
