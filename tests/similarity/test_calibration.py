@@ -49,7 +49,7 @@ def test_over_people():
 
 def test_over_stimuli():
     """2,000 pairs of unrelated representations, one person each."""
-    rng, n = np.random.default_rng(2001), 24
+    rng, n = np.random.default_rng(2001), 16
     p = []
     for _ in range(SETS):
         found = analysed(distances(rng.normal(size=(1, n, 20))), distances(rng.normal(size=(2, n, 20))), n, "stimulus")
@@ -59,10 +59,10 @@ def test_over_stimuli():
 
 def test_over_both():
     """People who share a representation, each with noise of their own; models that have nothing to do with it."""
-    rng, n = np.random.default_rng(2002), 24
+    rng, n = np.random.default_rng(2002), 16
     p = []
     for _ in range(SETS):
-        patterns = rng.normal(size=(n, 20)) + rng.normal(size=(8, n, 20))
+        patterns = rng.normal(size=(n, 20)) + rng.normal(size=(6, n, 20))
         found = analysed(distances(patterns), distances(rng.normal(size=(2, n, 20))), n, "both")
         p.append([found.p[0], found.p_pair[0, 1]])
     assert ((rates(p) >= 0.035) & (rates(p) <= 0.065)).all(), rates(p)
@@ -101,7 +101,7 @@ def test_power(over, power):
     """12 people and 24 stimuli are enough for a model that shares half of its variance with the people."""
     rng, n = np.random.default_rng(2006), 24
     p = []
-    for _ in range(200):
+    for _ in range(100):
         shared = rng.normal(size=(n, 20))
         people = shared + rng.normal(size=(12, n, 20))
         found = analysed(distances(people), [distances(shared + rng.normal(size=(n, 20)))], n, over)
