@@ -21,6 +21,7 @@ __getattr__, __dir__, __all__ = _lazy(
         "partition_variance": "partition",
         "partition_table": "partition",
         "product_measure": "partition",
+        "fdr": "corrections",
         "group": "inference",
         "paired_difference": "inference",
         "per_subject": "subjects",

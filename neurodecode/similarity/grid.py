@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from .._names import lookup
-from ..compute.nulls import max_statistic, p_value
+from ..compute.nulls import fdr, max_statistic, p_value
 from ..compute.progress import progress
 from ..exceptions import AlignmentError
 from .comparison import Measure, block_of, check_matrices, draws, evaluate, measure, orders_for, said
@@ -53,7 +53,9 @@ def compare_grid(
     -------
     DataArray with dims (``by`` or ``"first"``, ``by_other`` or ``"second"``[, ``"time"``[, ``"time_other"``]]) and the
     names as coordinates; the second is called ``*_other`` where both have one name. With permutations a Dataset of
-    ``value``, ``p`` (each cell alone), ``p_max`` (against the largest of the grid in each draw) and ``null``.
+    ``value``, ``p`` (each cell alone), ``p_fdr`` (false discovery rate over the grid), ``p_max`` (against the largest
+    of the grid in each draw) and ``null``. In a grid of A against itself a space meets itself on the diagonal, which is
+    no test: ``p_fdr`` is NaN there, and a cell that is there twice counts once.
 
     Raises
     ------
@@ -71,8 +73,15 @@ def compare_grid(
     row = measure(how, options)
     lookup(TIMES, times, "times", callables=False)
     itself = B is None or B is A
-    first, times_a, dim_a = _parts(A, by, "first", "A")
-    second, times_b, dim_b = (first, times_a, dim_a) if itself else _parts(B, by_other or by, "second", "B")
+    for argument, given in (("by", by), ("by_other", by_other)):
+        if given is not None and not isinstance(given, str):
+            pair = len(given) == 2 if isinstance(given, (tuple, list)) else False
+            advice = f"by={given[0]!r}, by_other={given[1]!r}" if pair else "by='layer', by_other='roi'"
+            raise ValueError(
+                f"{argument}={given!r}: expected the name of one coordinate. Each side has its own: {advice}."
+            )
+    first, times_a, dim_a = _parts(A, by, "first", "A", "by")
+    second, times_b, dim_b = (first, times_a, dim_a) if itself else _parts(B, by_other or by, "second", "B", "by_other")
     if itself and dim_b == "first":
         dim_b = "second"
     dim_b = f"{dim_b}_other" if dim_b == dim_a else dim_b
@@ -92,10 +101,12 @@ def compare_grid(
         return value
     null = nulls.reshape(len(orders), *shape)
     signed = row.better * value.values, row.better * null
+    p = p_value(*signed)
     return xr.Dataset(
         {
             "value": value,
-            "p": (dims, p_value(*signed)),
+            "p": (dims, p),
+            "p_fdr": (dims, _adjusted(p.reshape(-1), cells, itself, fold).reshape(shape)),
             "p_max": (dims, max_statistic(*signed)),
             "null": (("permutation", *dims), null),
         },
@@ -103,7 +114,20 @@ def compare_grid(
     )
 
 
-def _parts(A: Any, by: str | None, fallback: str, side: str) -> tuple[dict[Any, Any], np.ndarray | None, str]:
+def _adjusted(p: np.ndarray, cells: list[tuple[Any, Any]], itself: bool, fold: bool) -> np.ndarray:
+    """p values (cells,) adjusted for the false discovery rate; NaN where a space meets itself."""
+    tested = np.array([np.nan if itself and a == b else 1.0 for a, b in cells]) * p
+    if not fold:
+        return fdr(tested)
+    place = {cell: at for at, cell in enumerate(cells)}
+    once = np.array([min(at, place.get((b, a), at)) for at, (a, b) in enumerate(cells)])
+    kept, own = np.unique(once, return_inverse=True)
+    return fdr(tested[kept])[own]
+
+
+def _parts(
+    A: Any, by: str | None, fallback: str, side: str, argument: str
+) -> tuple[dict[Any, Any], np.ndarray | None, str]:
     """Arrays by name (by name and time where there is time), the times, and the name of the dimension."""
     if isinstance(A, Mapping):
         if not A:
@@ -119,8 +143,9 @@ def _parts(A: Any, by: str | None, fallback: str, side: str) -> tuple[dict[Any, 
         coords = A.coords if isinstance(A, xr.DataArray) else {}
         known = sorted(str(name) for name in coords if coords[name].dims == ("unit",))
         raise ValueError(
-            f"{side}: expected a dictionary of arrays, or one labelled array and by= a coordinate of its units "
-            f"({', '.join(known) or 'it has none'}), or by='time'; by={by!r} came with a {type(A).__name__}."
+            f"{side}: expected a dictionary of arrays, or one labelled array and {argument}= a coordinate of its units "
+            f"({', '.join(known) or 'it has none'}), or {argument}='time'; {argument}={by!r} came with a "
+            f"{type(A).__name__}."
         )
     clocks = [_clock(array) for array in named.values()]
     if all(clock is None for clock in clocks):

@@ -10,7 +10,7 @@ import xarray as xr
 from scipy import stats
 from sklearn import linear_model
 
-from neurodecode.evaluation import SplitBy, cross_validate, group, paired_difference
+from neurodecode.evaluation import SplitBy, cross_validate, fdr, group, paired_difference
 from neurodecode.exceptions import AlignmentError, DegenerateDataError, NeurodecodeWarning
 
 RUNS = SplitBy("run")
@@ -198,3 +198,16 @@ class TestPaired:
 def test_a_list_of_results_has_no_subjects():
     with pytest.raises(TypeError, match="mapping of subject to result"):
         group([None, None])
+
+
+def test_p_values_are_adjusted_with_their_labels():
+    p = xr.DataArray([[0.01, np.nan], [0.04, 0.03]], dims=("roi", "time"), coords={"roi": ["V1", "IT"]}, name="p")
+    found = fdr(p)
+    assert found.name == "p_fdr" and found.dims == p.dims and found["roi"].values.tolist() == ["V1", "IT"]
+    tested = np.isfinite(p.values)
+    np.testing.assert_allclose(found.values[tested], stats.false_discovery_control(p.values[tested]))
+    assert np.isnan(found.values[0, 1])
+    np.testing.assert_allclose(fdr([0.01, 0.04], "by"), stats.false_discovery_control([0.01, 0.04], method="by"))
+    for wrong, said in ((["a"], "expected p values"), ([0.1, 2.0], "between 0 and 1")):
+        with pytest.raises(ValueError, match=said):
+            fdr(wrong)

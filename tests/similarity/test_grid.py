@@ -7,6 +7,7 @@ import pytest
 import torch
 import xarray as xr
 
+from neurodecode.evaluation import fdr
 from neurodecode.exceptions import AlignmentError
 from neurodecode.representation import as_representation, concat
 from neurodecode.similarity import MEASURES, as_rdm, compare, compare_grid
@@ -197,3 +198,33 @@ def test_the_way_through_samples_is_taken_where_it_is_less_work(monkeypatch):
     assert not pairs
     compare_grid({name: rows[:, :2] for name, rows in many.items()}, how="cka")
     assert len(pairs) == 21  # 6 with themselves, 15 with others
+
+
+def test_false_discoveries_are_corrected_over_the_grid(layers, areas):
+    found = compare_grid(layers, areas, "cka_debiased", permutations=39, random_state=0)
+    np.testing.assert_allclose(found["p_fdr"].values.reshape(-1), fdr(found["p"].values.reshape(-1)))
+    assert bool((found["p_fdr"] >= found["p"] - 1e-12).all())
+    assert float(found["p_fdr"].sel(first="conv1", second="V1")) < 0.1 < float(found["p_fdr"].sel(second="V1")[1])
+
+
+@pytest.mark.parametrize("how", ["cka", "pwcca"])
+def test_a_space_with_itself_is_no_test(how, layers):
+    found = compare_grid(layers, how=how, permutations=19, random_state=0)
+    p, adjusted = found["p"].values, found["p_fdr"].values
+    off = ~np.eye(3, dtype=bool)
+    assert np.isnan(np.diag(adjusted)).all()
+    tests = np.triu(off) if how == "cka" else off  # of a symmetric measure every pair is one test
+    np.testing.assert_allclose(adjusted[tests], fdr(p[tests]))
+    if how == "cka":
+        np.testing.assert_array_equal(adjusted, adjusted.T)
+
+
+def test_each_side_has_its_own_coordinate(layers, areas):
+    network = concat(layers, label="layer")
+    brain = concat({name: area.sortby("stimulus") for name, area in areas.items()}, label="roi")
+    with pytest.raises(ValueError, match=r"by=\('layer', 'roi'\): .* by='layer', by_other='roi'"):
+        compare_grid(network, brain, by=("layer", "roi"))
+    with pytest.raises(ValueError, match="by_other=3: expected the name of one coordinate"):
+        compare_grid(network, brain, by="layer", by_other=3)
+    with pytest.raises(ValueError, match=r"B: .* by_other= a coordinate of its units \(roi\).* by_other='layer' came"):
+        compare_grid(network, brain, by="layer")
