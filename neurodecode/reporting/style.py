@@ -231,7 +231,7 @@ def columns_of(labels: list[str], width: float, size: float, most: int) -> int:
     """
     for columns in range(min(most, len(labels)), 1, -1):
         widest = [max(map(len, part)) for part in np.array_split(np.array(labels, dtype=object), columns)]
-        if sum(0.6 * letters + 3.7 for letters in widest) * size / 72 <= width:
+        if sum(0.57 * letters + 3.3 for letters in widest) * size / 72 <= width:
             return columns
     return 1
 

@@ -311,7 +311,7 @@ def draws_of(result: xr.Dataset) -> int:
 
 
 def digits_of(nodes: Iterable[xr.Dataset]) -> int:
-    """Decimals of a score: two, or three where a score of a study's own has no value of .2 or more.
+    """Decimals of a score: two, or three where a score of a study's own has no area with .2 or more.
 
     Examples
     --------
@@ -321,9 +321,10 @@ def digits_of(nodes: Iterable[xr.Dataset]) -> int:
     """
     shown = list(nodes)
     own = bool(shown) and all(score_name(one) not in SCORES for one in shown)
-    values = np.concatenate([np.abs(one["score"].values).ravel() for one in shown]) if own else np.ones(1)
-    values = values[np.isfinite(values)]
-    return 3 if len(values) and values.max() < 0.2 else 2
+    if not own or any(one["score"].dims != ("unit",) for one in shown):
+        return 2
+    means = [abs(area.score) for one in shown for area in areas(one) if np.isfinite(area.score)]
+    return 3 if means and max(means) < 0.2 else 2
 
 
 def sample_words(attrs: Mapping[str, Any]) -> tuple[str, str]:
