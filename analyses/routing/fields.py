@@ -26,7 +26,7 @@ def receptive_fields(tokens, Y):
     early = Y[:, np.isin(Y["roi"].values, ["V1", "V2"])]
     train, _ = held_out(len(tokens))
     encoder = GaussianFieldEncoder(
-        sizes=(0.35, 0.7, 1.4), alphas=(1.0, 30.0, 1000.0), cv=3, degrees=1.0, nonlinearity=None
+        sizes=(0.35, 0.7, 1.4), alphas=(1.0, 30.0, 1e3, 3e4), cv=3, degrees=1.0, nonlinearity=None
     ).fit(tokens[train], early[train])
     roi = early["roi"].values
     node = xr.Dataset(
