@@ -142,14 +142,14 @@ def article(word: str) -> str:
 
 
 def headed(words: str) -> str:
-    """Words as the beginning of a sentence; a symbol of one letter keeps its case.
+    """Words as the beginning of a sentence; a symbol of one letter keeps its case, as does a name like pSTS.
 
     Examples
     --------
-    >>> headed("accuracy"), headed("r")
-    ('Accuracy', 'r')
+    >>> headed("accuracy"), headed("r"), headed("pSTS weighted")
+    ('Accuracy', 'r', 'pSTS weighted')
     """
-    return words if len(words) == 1 else words[:1].upper() + words[1:]
+    return words if len(words) == 1 or words[1:2].isupper() else words[:1].upper() + words[1:]
 
 
 def listed(words: list[str], most: int = 6) -> str:
