@@ -15,14 +15,17 @@ def chosen(model: nn.Module, parameters: Sequence[str] | None) -> dict[str, Tens
 
     Raises
     ------
-    ValueError : a name that nothing starts with; the message lists what there is.
+    TypeError : no module. ValueError : a name that nothing starts with; the message lists what there is.
 
     Examples
     --------
     >>> list(chosen(nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1)), ["1.w"]))
     ['1.weight']
     """
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"expected a network (torch.nn.Module), and a {type(model).__name__} came.")
     named = dict(model.named_parameters())
+    parameters = [parameters] if isinstance(parameters, str) else parameters
     if parameters is None:
         return {name: one.detach() for name, one in named.items() if one.requires_grad}
     lost = [prefix for prefix in parameters if not any(name.startswith(prefix) for name in named)]

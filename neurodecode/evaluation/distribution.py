@@ -137,7 +137,7 @@ def _there(problem: Problem, left: list[Piece], client: Any, stored: bool) -> Ge
     words = [place_in_words(problem, piece) for piece in left]
     computed = remote.results(run_piece, (problem, left, versions(), code), words)
     with closing(computed):
-        for place, outcome in progress(computed, f"{len(left)} pieces on {type(client).__name__}", total=len(left)):
+        for place, outcome in progress(computed, f"pieces on {type(client).__name__}", total=len(left)):
             yield left[place], outcome
 
 

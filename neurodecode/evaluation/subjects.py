@@ -79,7 +79,7 @@ def per_subject(
     left = [place for place, name in enumerate(names) if name not in found]
     computed = _computed(function, names, values, left, client, keeper is not None)
     with closing(computed):
-        for place, outcome in progress(computed, f"{len(left)} subjects", total=len(left)):
+        for place, outcome in progress(computed, "subjects", total=len(left)):
             if keeper is not None:
                 _save(keeper.folder, names[place], outcome)
             found[names[place]] = outcome

@@ -117,7 +117,7 @@ class _Each(MetaEstimatorMixin, BaseEstimator):
             X = source()
             with warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always")
-                for j in progress(alone, f"{type(self).__name__}: {len(alone)} fits", total=len(alone)):
+                for j in progress(alone, f"{type(self).__name__}: fits", total=len(alone)):
                     self.estimators_[int(j)] = clone(self.estimator).fit(self._pick(X, int(j)), y)
             said_once(caught)
             if is_classifier(self.estimator):

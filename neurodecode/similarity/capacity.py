@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from .._numbers import whole
 from ..compute.random import check_random_state
 from ..exceptions import DegenerateDataError, NeurodecodeWarning
 from .classes import by_class
@@ -70,7 +71,7 @@ def manifold_capacity(
     >>> bool(abs(found["capacity"] - 2) < 3 * found["se"])
     True
     """
-    if n_draws < 2:
+    if (n_draws := whole(n_draws, "n_draws")) < 2:
         raise ValueError(f"n_draws={n_draws}: expected 2 or more, for a standard error.")
     x, which, names = by_class(X, labels, fewest=1)
     counts = np.bincount(which)
@@ -102,7 +103,7 @@ def manifold_capacity(
             "n": ("class", counts),
         },
         {"class": names},
-        {"units": x.shape[1], "rank": rank, "n_draws": int(n_draws), "center": bool(center)},
+        {"units": x.shape[1], "rank": rank, "n_draws": n_draws, "center": bool(center)},
     )
 
 

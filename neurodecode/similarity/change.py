@@ -8,6 +8,7 @@ import numpy as np
 import torch
 import xarray as xr
 
+from .._numbers import whole
 from ..exceptions import AlignmentError, DegenerateDataError
 from ..representation import check_same_labels, plain
 from .kernels import cka
@@ -91,6 +92,7 @@ def representation_change(before: Any, after: Any, n_components: int = 5) -> xr.
     >>> float(found["relative_norm"]), round(float(found["cka"]), 9), bool(found["rotation"].max() < 1e-6)
     (1.0, 1.0, True)
     """
+    n_components = whole(n_components, "n_components", least=1)
     x, y = pair_up(before, after)
     if x.width != y.width:
         raise AlignmentError(
@@ -103,7 +105,7 @@ def representation_change(before: Any, after: Any, n_components: int = 5) -> xr.
     for side, name in ((a, "before"), (b, "after")):
         _, s, right = torch.linalg.svd(side, full_matrices=False)
         rank = int((s > torch.finfo(s.dtype).eps * max(side.shape) * s[0]).sum())
-        if not 1 <= n_components <= rank:
+        if n_components > rank:
             raise DegenerateDataError(
                 f"n_components={n_components}, and {name} has {rank} directions. Lower n_components."
             )

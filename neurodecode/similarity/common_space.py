@@ -17,6 +17,7 @@ from sklearn.base import BaseEstimator, MetaEstimatorMixin, RegressorMixin, Tran
 from sklearn.utils.validation import check_is_fitted
 
 from .._names import lookup
+from .._numbers import amount, whole
 from ..compute import shared_space as engine
 from ..compute.device import resolve
 from ..compute.scores import is_constant
@@ -52,9 +53,8 @@ class _Space(TransformerMixin, BaseEstimator, ABC):
         """
         parts = self._split(X)
         if len(parts) < 2:
-            raise DegenerateDataError(
-                f"{type(self).__name__} got one person ({', '.join(parts)}); a common space needs two or more."
-            )
+            who = f"one person ({', '.join(parts)})" if parts else "no one, an empty dictionary"
+            raise DegenerateDataError(f"{type(self).__name__} got {who}; a common space needs two people or more.")
         self._check_samples(parts)
         self.columns_ = None if isinstance(X, Mapping) else self._columns(X)
         self.features_ = None if isinstance(X, Mapping) else Labels.of(X, "unit")
@@ -372,16 +372,13 @@ class SharedResponse(_Space):
 
     def _solve(self, rows: list[torch.Tensor]) -> tuple[list[torch.Tensor], list[torch.Tensor], torch.Tensor]:
         lookup({"deterministic": 0, "probabilistic": 1}, self.kind, "kind", callables=False)
-        if self.max_iter < 1:
-            raise ValueError(f"max_iter={self.max_iter}: expected 1 or more turns.")
+        turns, least = whole(self.max_iter, "max_iter", least=1), amount(self.tol, "tol")
         k, names = self._size(), list(self.units_)
         self.noise_, self.covariance_ = None, None
         if self.kind == "deterministic":
-            maps, shared, self.objective_ = engine.shared_response(rows, k, self.max_iter, self.tol)
+            maps, shared, self.objective_ = engine.shared_response(rows, k, turns, least)
         else:
-            maps, shared, self.objective_, noise, covariance = engine.probabilistic_response(
-                rows, k, self.max_iter, self.tol
-            )
+            maps, shared, self.objective_, noise, covariance = engine.probabilistic_response(rows, k, turns, least)
             self.noise_ = dict(zip(names, noise.tolist()))
             self.covariance_ = covariance.cpu().numpy()
         return maps, [w.T for w in maps], shared
@@ -443,17 +440,15 @@ class GCCA(_Space):
         self.device = device
 
     def _solve(self, rows: list[torch.Tensor]) -> tuple[list[torch.Tensor], list[torch.Tensor], torch.Tensor]:
-        if not (np.isfinite(self.alpha) and self.alpha >= 0):
-            raise ValueError(f"alpha={self.alpha!r}: expected a finite number, 0 or above.")
-        n = len(rows[0])
-        pairs = zip(self.units_, rows) if self.alpha == 0 else ()
+        alpha, n = amount(self.alpha, "alpha"), len(rows[0])
+        pairs = zip(self.units_, rows) if alpha == 0 else ()
         wide = [name for name, x in pairs if torch.linalg.matrix_rank(x) >= n - 1]
         if wide:
             raise DegenerateDataError(
                 f"{', '.join(wide)}: as many units as samples ({n}) reproduce any response, so everything would be "
                 "shared. Set alpha above 0, or reduce the units first."
             )
-        maps, shared, agreement = engine.canonical(rows, self._size(), float(self.alpha))
+        maps, shared, agreement = engine.canonical(rows, self._size(), alpha)
         self.agreement_ = agreement.cpu().numpy()
         shared, maps = shared * n**0.5, [w * n**0.5 for w in maps]
         return maps, [shared.T @ x / n for x in rows], shared

@@ -11,6 +11,7 @@ import numpy as np
 import xarray as xr
 
 from .._names import lookup
+from .._numbers import whole
 from ..compute.nulls import count_orders, p_value, permutation_orders
 from . import kernels, matching, neighbours, predictivity, representational, shapes
 from .spaces import Dissimilar, Space, pair_up
@@ -38,6 +39,12 @@ class Measure:
     symmetric : compare(X, Y) = compare(Y, X). paired : whether it uses which stimulus is which.
     matrices : whether dissimilarity matrices can take the place of samples and units.
     grid : (Xs, Ys, **options) -> the values of all pairs at once, or None where pair by pair is less work.
+
+    Examples
+    --------
+    >>> row = MEASURES["shape"]
+    >>> row.better, row.identical, row.options, "linear" in row.invariant_to
+    (-1, 0, ('alpha',), False)
     """
 
     value: Callable[..., float]
@@ -198,6 +205,7 @@ def compare(
     >>> round(compare(X, Y, "cka"), 6)
     1.0
     """
+    permutations = whole(permutations, "permutations")
     row = measure(how, options)
     x, y = pair_up(X, Y, device)
     check_matrices(row, x, y, how)

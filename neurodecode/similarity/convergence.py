@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from .._numbers import numbers_of, whole
 from ..compute.nulls import p_value
 from ..compute.random import check_random_state
 from ..compute.scores import is_constant
@@ -69,6 +70,7 @@ def match_units(
     >>> found["partner"].values.tolist(), round(found.attrs["matched_held_out"], 6)
     ([1, 3, 0, 2], 1.0)
     """
+    permutations = whole(permutations, "permutations")
     x, y = spaces(X, Y, device)
     correlations = correlate(x, y)
     rows, columns = assign(correlations)
@@ -209,8 +211,8 @@ def sparse_prediction(
     (2.0, True, True)
     """
     x, y = spaces(X, Y, device)
-    sweep = np.sort(np.atleast_1d(np.asarray(penalties, dtype=float)))[::-1]
-    if not len(sweep) or not (np.isfinite(sweep).all() and (sweep > 0).all()):
+    sweep = np.sort(np.atleast_1d(numbers_of(penalties, "penalties", "numbers above 0")))[::-1]
+    if sweep.ndim != 1 or not len(sweep) or not (np.isfinite(sweep).all() and (sweep > 0).all()):
         raise ValueError(f"penalties={penalties!r}: expected numbers above 0.")
     for side in (x, y):
         _ = side.standard  # refuses constant units
@@ -278,16 +280,16 @@ def cluster_units(X: Any, Y: Any, n_clusters: int, *, random_state: Any = 0, dev
 
     x, y = spaces(X, Y, device)
     p, q = x.width, y.width
-    if int(n_clusters) != n_clusters or not 2 <= n_clusters < p + q:
+    if not 2 <= (n_clusters := whole(n_clusters, "n_clusters")) < p + q:
         raise ValueError(f"n_clusters={n_clusters}: expected 2 to {p + q - 1} for {p} + {q} units.")
     both = np.hstack([x.standard.cpu().numpy(), y.standard.cpu().numpy()])
     affinity = np.clip(np.abs(both.T @ both), 0, 1)
     root = 1 / np.sqrt(affinity.sum(0))
     _, vectors = np.linalg.eigh(root[:, None] * affinity * root)
-    rows = vectors[:, -int(n_clusters) :]
+    rows = vectors[:, -n_clusters:]
     rows = rows / np.linalg.norm(rows, axis=1, keepdims=True)
     seed = int(check_random_state(random_state).integers(2**31))
-    found = KMeans(int(n_clusters), n_init=10, random_state=seed).fit_predict(rows)
+    found = KMeans(n_clusters, n_init=10, random_state=seed).fit_predict(rows)
     # Numbered by their first unit, so that a seed does not change the names of equal groups.
     names = list(dict.fromkeys(found.tolist()))
     cluster = np.array([names.index(one) for one in found.tolist()])

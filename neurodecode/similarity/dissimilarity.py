@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 
 from .._names import lookup
+from .._numbers import amount
 from ..compute import dissimilarity as algebra
 from ..compute.batching import batches
 from ..exceptions import AlignmentError, CapacityError, DegenerateDataError
@@ -18,6 +19,7 @@ from .patterns import Noise, Patterns, noise_of, patterns_of
 from .rdms import build, square
 
 AT_ONCE = 1 << 22  # numbers of gathered patterns that are held at once
+HUGE = 1e150  # what is larger has no square in float64, nor has what is smaller than one over it
 
 
 @dataclass(frozen=True)
@@ -186,7 +188,7 @@ def searchlight_rdms(
         raise ValueError(
             "give one of radius= (millimetres) and neighbours= (an adjacency matrix or lists of positions)."
         )
-    if radius is not None and not (np.isfinite(radius) and radius > 0):
+    if radius is not None and amount(radius, "radius", least=None, unit="millimetres") <= 0:
         raise ValueError(f"radius={radius!r}: expected millimetres, a finite number above 0.")
     X = _labelled(X)
     found = patterns_of(X, by, row.crossed, name)
@@ -201,7 +203,7 @@ def searchlight_rdms(
     inside = members(neighbours, X.sizes["unit"]) if radius is None else spheres(positions(X), float(radius))
     inside = inside[found.kept][:, found.kept]
     at = np.arange(p) if centres is None else _positions(centres, X.sizes["unit"], found.kept)
-    limit = machine_memory() / 2 if max_memory is None else float(max_memory)
+    limit = machine_memory() / 2 if max_memory is None else amount(max_memory, "max_memory", unit="bytes")
     if 8.0 * len(at) * n * n > limit:
         raise CapacityError(
             f"{len(at):,} matrices of {n} x {n} take {said(8.0 * len(at) * n * n)}, more than {said(limit)}; do some "
@@ -257,6 +259,8 @@ def _row(metric: str | Callable) -> tuple[Metric, str]:
 
 def _check_enough(found: Patterns, row: Metric, name: str, units: bool = True) -> None:
     n, p = len(found.stimulus), int(found.kept.sum())
+    if found.values.size:
+        _check_scale(found.values.reshape(1, -1), "X came")
     if n < 2:
         raise DegenerateDataError(f"X has {n} stimulus; at least 2 are needed for one dissimilarity.")
     if units and p < row.least:
@@ -279,11 +283,27 @@ def _one(
         bad = np.flatnonzero(np.isnan(np.diagonal(out)) | ~np.isfinite(out).any(axis=1))
         bad = bad if len(bad) else np.unique(np.argwhere(~np.isfinite(out))[:, 0])
         names = ", ".join(repr(str(label)) for label in found.stimulus[bad[:5]])
+        said = (
+            f"{len(bad)} of {len(out)} stimuli have no dissimilarity{where}: {names}{', ...' if len(bad) > 5 else ''}"
+        )
+        _check_scale(values[..., bad, :], f"{said}. There are patterns")
         raise DegenerateDataError(
-            f"{len(bad)} of {len(out)} stimuli have no dissimilarity{where}: {names}{', ...' if len(bad) > 5 else ''}. "
-            "Their pattern is constant (correlation) or zero (cosine) over units; leave them out, or take 'euclidean'."
+            f"{said}. Their pattern is constant (correlation) or zero (cosine) over units; leave them out, or take "
+            "'euclidean'."
         )
     return out
+
+
+def _check_scale(patterns: np.ndarray, said: str) -> None:
+    """Refuse patterns (..., n, p) with values so large or so small that squares of them are no numbers."""
+    largest = np.maximum(patterns.max(axis=-1), -patterns.min(axis=-1))
+    large, small = np.isfinite(largest) & (largest > HUGE), (largest > 0) & (largest < 1 / HUGE)
+    for wrong, what in ((large, "large"), (small, "small")):
+        if wrong.any():
+            raise DegenerateDataError(
+                f"{said} with values up to {largest[wrong].max():.3g}, too {what} for squares of them to be numbers; "
+                "bring X to another scale (other units)."
+            )
 
 
 def _computed(row: Metric, values: np.ndarray, estimate: Any) -> np.ndarray:

@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from .._names import lookup
+from .._numbers import whole
 from ..compute.random import check_random_state
 from ..exceptions import DegenerateDataError
 from .rdms import check_rdm
@@ -67,6 +68,7 @@ def embed(
 
     lookup(HOW, how, "how", callables=False)
     lookup(LINKAGES, linkage, "linkage", callables=False)
+    n_dims, n_starts = whole(n_dims, "n_dims", least=1), whole(n_starts, "n_starts", least=1)
     R = check_rdm(R, missing="raise")
     if R.ndim != 2:
         raise ValueError(f"R holds several matrices (dims {R.dims}): take one of them, or their mean.")

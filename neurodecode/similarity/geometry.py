@@ -6,12 +6,14 @@ of its gradients in ``tangent``, what a readout can tell in ``capacity``; all ar
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from .._names import lookup
+from .._numbers import amount, whole
 from ..compute.nulls import p_value, permutation_orders
 from ..compute.scores import is_constant
 from ..exceptions import AlignmentError, DegenerateDataError
@@ -80,6 +82,7 @@ def gdv(X: Any, labels: Any, *, permutations: int = 0, blocks: Any = None, rando
     >>> round(float(gdv(X, ["a", "a", "b", "b"])["gdv"]), 6)
     -1.0
     """
+    permutations = whole(permutations, "permutations")
     x, which, names = by_class(X, labels, fewest=2)
     still = is_constant(x)
     s = np.where(still, 0.0, 0.5 * (x - x.mean(0)) / np.where(still, 1.0, x.std(0)))
@@ -102,7 +105,7 @@ def gdv(X: Any, labels: Any, *, permutations: int = 0, blocks: Any = None, rando
             "n": ("class", counts),
         },
         {"class": names, "class_other": names},
-        {"units": x.shape[1], "permutations": int(permutations)},
+        {"units": x.shape[1], "permutations": permutations},
     )
     if permutations:
         orders = permutation_orders(
@@ -349,14 +352,18 @@ def intrinsic_dimension(X: Any, discard: float = 0.1) -> float:
     >>> round(intrinsic_dimension(line))
     1
     """
-    if not 0 <= discard < 1:
+    if not 0 <= amount(discard, "discard", least=None) < 1:
         raise ValueError(f"discard={discard!r}: expected a share from 0 to below 1.")
     from sklearn.neighbors import NearestNeighbors
 
-    x = np.unique(matrix(X, "X"), axis=0)
+    x = matrix(X, "X")
+    x = np.unique(x - x.mean(0), axis=0)
     if len(x) < 10:
         raise DegenerateDataError(f"{len(x)} different samples; two-NN needs 10 at least, and hundreds to be of use.")
-    far = NearestNeighbors(n_neighbors=3).fit(x).kneighbors(x)[0]
+    near = NearestNeighbors(n_neighbors=min(5, len(x))).fit(x).kneighbors(x)[1]
+    # Distances that follow from products of samples lose their digits where neighbours are much alike.
+    far = np.sort(np.sqrt(((x[near] - x[:, None]) ** 2).sum(-1)), axis=1)
+    far = far[far[:, 1] > 0]
     ratio = np.sort(np.log(far[:, 2] / far[:, 1]))
     n = len(ratio)
     kept = min(max(int(np.floor(n * (1 - discard))), 2), n - 1)  # at F = 1 the logarithm is infinite
@@ -378,7 +385,8 @@ def variance_explained(X: Any, features: Any, n_folds: int | None = 5) -> xr.Dat
     Parameters
     ----------
     X : (samples, units). features : dict of name to (samples,) numbers or text, or (samples, columns) numbers; or one
-        DataArray (sample, unit), each unit a feature. Independent features add up; shared variance is in each.
+        DataArray (sample, unit), each unit a feature; or the name of a sample coordinate of X. Independent features
+        add up; shared variance is in each.
     n_folds : folds, cut by a hash of the stimulus label; None: fitted and scored on all samples.
 
     Returns
@@ -388,7 +396,8 @@ def variance_explained(X: Any, features: Any, n_folds: int | None = 5) -> xr.Dat
 
     Raises
     ------
-    AlignmentError : features of other samples. DegenerateDataError : not finite, nothing varies, too few samples.
+    AlignmentError : features of other samples, or a coordinate that X does not have. TypeError : features that are
+        none of these. ValueError : no features. DegenerateDataError : not finite, nothing varies, too few samples.
 
     Source: Lampinen, Chan and Hermann 2024, Learned feature representations are biased, section 2.
 
@@ -406,6 +415,7 @@ def variance_explained(X: Any, features: Any, n_folds: int | None = 5) -> xr.Dat
         check_same_samples(X, features, ("X", "features"))
         names = features["feature"].values if "feature" in features.coords else np.arange(features.sizes["unit"])
         features = {str(name): features.values[:, at] for at, name in enumerate(names)}
+    features = _named(X, features)
     labels = X["stimulus"].values.astype(str) if isinstance(X, xr.DataArray) else [str(at) for at in range(len(x))]
     folds = [np.arange(len(x))] if n_folds is None else group(list(labels), n_folds)
     still = is_constant(x)
@@ -429,6 +439,26 @@ def variance_explained(X: Any, features: Any, n_folds: int | None = 5) -> xr.Dat
         {"feature": [str(name) for name in features], **{name: ("unit", one[seen]) for name, one in units.items()}},
         {"n_folds": 0 if n_folds is None else len(folds)},
     )
+
+
+def _named(X: Any, features: Any) -> Mapping[Any, Any]:
+    """Features by name; text names a sample coordinate of X."""
+    if isinstance(features, str):
+        known = [str(name) for name in getattr(X, "coords", {}) if X[name].dims == ("sample",)]
+        if features not in known:
+            raise AlignmentError(
+                f"features={features!r}: X has no such sample coordinate (it has {', '.join(known) or 'none'}); "
+                "give one of its own, or a dict of name to one value for each sample."
+            )
+        return {features: X[features].values}
+    if not isinstance(features, Mapping):
+        raise TypeError(
+            f"features is a {type(features).__name__}; expected a dict of name to one value for each sample, such as "
+            "{'size': sizes}, or the name of a sample coordinate of X."
+        )
+    if not features:
+        raise ValueError("features is empty; expected a dict of name to one value for each sample, with one at least.")
+    return features
 
 
 def _design(values: np.ndarray, name: str, n: int) -> np.ndarray:

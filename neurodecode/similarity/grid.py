@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from .._names import lookup
+from .._numbers import whole
 from ..compute.nulls import fdr, max_statistic, p_value
 from ..compute.progress import progress
 from ..exceptions import AlignmentError
@@ -70,7 +71,7 @@ def compare_grid(
     >>> grid.dims, np.diag(grid).round(6).tolist()
     (('first', 'second'), [1.0, 1.0])
     """
-    row = measure(how, options)
+    row, permutations = measure(how, options), whole(permutations, "permutations")
     lookup(TIMES, times, "times", callables=False)
     itself = B is None or B is A
     for argument, given in (("by", by), ("by_other", by_other)):

@@ -14,6 +14,7 @@ import xarray as xr
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin, TransformerMixin
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
+from .._numbers import amount
 from ..compute.device import resolve
 from ..compute.scores import is_constant
 from ..compute.shared_space import rotation
@@ -295,10 +296,11 @@ class RidgeMap(_Map):
 
     def fit(self, X: Any, y: Any) -> RidgeMap:
         """Choose penalties and fit. X (samples, p); y (samples, q) or (samples,); labelled or plain."""
+        rcond = amount(self.rcond, "rcond", 0, 1)
         x, out = self._pair(X, y)
         self.ridge_ = Ridge(self.alphas, self.cv, shared_alpha=self.shared_alpha, device=self.device).fit(X, y)
         self.mean_x_, self.mean_y_ = (part.mean(0, dtype=np.float64).astype(x.dtype) for part in (x, out))
-        self.inverse_ = np.linalg.pinv(self.ridge_.coef_, rcond=self.rcond)
+        self.inverse_ = np.linalg.pinv(self.ridge_.coef_, rcond=rcond)
         return self
 
     def _forth(self, x: np.ndarray) -> np.ndarray:

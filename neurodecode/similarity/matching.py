@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from .._names import lookup
+from .._numbers import amount
 from .._optional import require
 from ..compute.scores import is_constant
 from ..exceptions import DegenerateDataError, NeurodecodeWarning
@@ -156,7 +157,7 @@ def sparse_matching(
     1.0
     """
     x, y = spaces(X, Y, device)
-    if not (np.isfinite(penalty) and penalty > 0):
+    if amount(penalty, "penalty", least=None) <= 0:
         raise ValueError(f"penalty={penalty!r}: expected a finite number above 0.")
     for side in (x, y):
         _ = side.standard  # refuses constant units

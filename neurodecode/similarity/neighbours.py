@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from .._names import lookup
+from .._numbers import whole
 from .._optional import require
 from ..compute.random import check_random_state
 from ..exceptions import DegenerateDataError
@@ -75,6 +76,7 @@ SHARES = {"overlap": lambda both, k: both / k, "jaccard": lambda both, k: both /
 def _neighbours(side: Space, k: int, metric: str) -> Tensor:
     """(n, n) booleans: whether the column is among the k nearest of the row."""
     near = lookup({"cosine": _cosine, "euclidean": _minus_distance}, metric, "metric", callables=False)
+    k = whole(k, "k")
     if not 1 <= k <= side.n - 2:
         raise DegenerateDataError(
             f"k={k} neighbours of {side.n} stimuli: expected 1 to {side.n - 2}, or everything is a neighbour. Lower k."
@@ -147,8 +149,7 @@ def gw(
     >>> abs(gw(x, 2 * x[::-1, ::-1])) < 1e-6
     True
     """
-    if n_starts < 0:
-        raise ValueError(f"n_starts={n_starts}: expected 0 or more.")
+    n_starts = whole(n_starts, "n_starts")
     x, y = spaces(X, Y, device)
     ot = require("ot", "transport", "Gromov-Wasserstein distance")
     D, E = _scaled(x.rdm(metric), x), _scaled(y.rdm(metric), y)

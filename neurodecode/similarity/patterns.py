@@ -236,10 +236,15 @@ def _given(found: Patterns, noise: Any, p: int) -> Noise:
     if values.ndim == 2 and len(values) == len(found.kept) and np.allclose(np.asarray(noise), np.asarray(noise).T):
         if not found.kept.all():
             raise ValueError("a precision of all units is not that of those that are not masked; leave these out of X.")
-        if (np.diagonal(values) <= 0).any():
+        try:
+            np.linalg.cholesky(values)
+        except np.linalg.LinAlgError:
+            least = float(np.linalg.eigvalsh(values)[0])
             raise DegenerateDataError(
-                "noise is a precision (units, units) with a diagonal that is not above 0; it must be positive definite."
-            )
+                f"noise is a precision (units, units) that is not positive definite (least eigenvalue {least:.3g}), so "
+                "that differences would have squared lengths of 0 or below. Pass the residuals, or shrink the "
+                "covariance before it is inverted."
+            ) from None
         return Noise(precision=values)
     if len(values) < 2:
         raise DegenerateDataError(f"noise has {len(values)} sample of residuals; at least 2 are needed.")

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from .._names import lookup
+from .._numbers import numbers_of
 from ..compute.alignment import Moments, held_out_r2
 from .crossed import spaces
 from .matching import DIRECTIONS
@@ -75,7 +76,7 @@ def predictivity_of(folds: list[Moments], alphas: torch.Tensor, ways: Sequence[s
 
 def penalties(alphas: Any) -> torch.Tensor:
     """The grid, largest first, so that the first of equals is the larger penalty."""
-    values = np.atleast_1d(np.asarray(alphas, dtype=np.float64))
+    values = np.atleast_1d(numbers_of(alphas, "alphas", "one or more finite numbers above 0"))
     if values.ndim != 1 or not len(values) or not np.isfinite(values).all() or (values <= 0).any():
         raise ValueError(f"alphas={alphas!r}: expected one or more finite numbers above 0.")
     return torch.from_numpy(np.unique(values)[::-1].copy())

@@ -135,6 +135,8 @@ def check_rdm(R: Any, name: str = "the RDM", *, missing: str = "keep") -> xr.Dat
     >>> check_rdm(R) is R
     True
     """
+    if isinstance(R, Mapping):
+        raise TypeError(f"{name} is a {type(R).__name__}; make one array of several matrices with stack_rdms({name}).")
     if not isinstance(R, xr.DataArray):
         raise TypeError(
             f"{name} is a plain {type(R).__name__} without labels, and matrices are never compared by position; "
@@ -197,7 +199,11 @@ def match_rdms(
         if set(in_one) != set(in_two) and (join == "exact" or not set(in_one) & set(in_two)):
             said = describe_missing(in_one, in_two, "stimulus", names)
             shared = set(in_one) & set(in_two)
-            advice = "Keep what both have: match_rdms(A, B, join='inner')." if shared else "Do both name the stimuli the same way?"
+            advice = (
+                "Keep what both have: match_rdms(A, B, join='inner')."
+                if shared
+                else "Do both name the stimuli the same way?"
+            )
             raise AlignmentError(f"{said}. {advice}")
         kept = [label for label in one if label in in_two]
         if len(kept) < 2:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .._numbers import amount
 from ..compute.alignment import between, nuclear
 from ..exceptions import DegenerateDataError, NeurodecodeWarning
 from .crossed import Cross, spaces
@@ -134,13 +135,19 @@ def shape(X: Any, Y: Any, *, alpha: float = 0.5, device: Any = None) -> float:
 
 
 def _shape(x: Space, y: Space, *, alpha: float = 0.5) -> Cross:
-    if not 0 <= alpha <= 1:
-        raise ValueError(f"alpha={alpha!r}: expected a number from 0 (whitened) to 1 (rotations only).")
+    alpha = path_of(alpha)
     if alpha == 1:
         return _procrustes(x, y)
     if alpha == 0:
         check_rank(len(x.directions[2]), len(y.directions[2]), x.n)
     return _weighted(x, y, lambda s: between(s, alpha), shape_of)
+
+
+def path_of(alpha: Any) -> float:
+    """``alpha`` as a number on the path from whitened to rotations only."""
+    if not 0 <= (found := amount(alpha, "alpha", least=None)) <= 1:
+        raise ValueError(f"alpha={alpha!r}: expected a number from 0 (whitened) to 1 (rotations only).")
+    return found
 
 
 def shape_of(m: Tensor, t_x: Tensor, t_y: Tensor) -> Tensor:
@@ -232,7 +239,7 @@ def _svcca(x: Space, y: Space, *, variance: float = 0.99) -> Cross:
 
 def leading(s: Tensor, variance: float) -> Tensor:
     """The first singular values with at least ``variance`` of the sum of squares."""
-    if not 0 < variance <= 1:
+    if not 0 < amount(variance, "variance", least=None) <= 1:
         raise ValueError(f"variance={variance!r}: expected a share above 0, at most 1.")
     share = s.square().cumsum(0) / s.square().sum()
     return s[: min(len(s), 1 + int((share < variance - 1e-12).sum()))]

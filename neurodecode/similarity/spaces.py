@@ -12,6 +12,7 @@ import torch
 import xarray as xr
 from torch import Tensor
 
+from .._numbers import whole
 from ..compute.alignment import centre, directions, power_of, square
 from ..compute.device import resolve
 from ..compute.scores import is_constant
@@ -213,7 +214,7 @@ def group(labels: Sequence[str], n_folds: int) -> list[np.ndarray]:
     ------
     DegenerateDataError : fewer than three folds have a stimulus.
     """
-    if n_folds < 3:
+    if (n_folds := whole(n_folds, "n_folds")) < 3:
         raise ValueError(f"n_folds={n_folds}: three at least, one to score, one to choose the penalty, one to fit.")
     which = np.array([fold_of(label, n_folds) for label in labels])
     parts = [np.flatnonzero(which == at) for at in range(n_folds)]

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from ..representation.labels import same_entries
 from .rdms import PAIR, build, check_rdm, match_all
 
 
@@ -22,8 +23,8 @@ def stack_rdms(rdms: Mapping[str, xr.DataArray], dim: str = "subject", *, join: 
 
     Returns
     -------
-    DataArray (``dim``, stimulus, stimulus_other). Coordinates of the stimuli are those of the first matrix; attrs those
-    that all share.
+    DataArray (``dim``, stimulus, stimulus_other). Coordinates of the stimuli are those in which no two matrices differ;
+    attrs those that all share.
 
     Raises
     ------
@@ -40,7 +41,8 @@ def stack_rdms(rdms: Mapping[str, xr.DataArray], dim: str = "subject", *, join: 
     (('subject', 'stimulus', 'stimulus_other'), [0.0, 1.0, 2.0])
     """
     if not isinstance(rdms, Mapping) or not rdms:
-        raise ValueError(f"rdms is a mapping of names to matrices with at least one; this is {type(rdms).__name__}.")
+        what = "empty" if isinstance(rdms, Mapping) else f"a {type(rdms).__name__}"
+        raise ValueError(f"rdms is {what}; expected a mapping of names to matrices, with at least one.")
     if dim in PAIR:
         raise ValueError(f"dim={dim!r} is a dimension of every matrix; name what they are of, for example 'subject'.")
     names = [str(name) for name in rdms]
@@ -50,9 +52,10 @@ def stack_rdms(rdms: Mapping[str, xr.DataArray], dim: str = "subject", *, join: 
         if one.dims != PAIR:
             raise ValueError(f"{name!r} has the dimensions {one.dims}: one matrix for each name.")
     coords: dict[str, Any] = {dim: (dim, np.array(names))}
-    for key in first.coords:
-        if key not in PAIR and first[key].dims == ("stimulus",):
-            coords[str(key)] = first[key].variable
+    for key in dict.fromkeys(str(key) for one in met for key in one.coords if one[key].dims == ("stimulus",)):
+        own = [one[key].variable for one in met if key in one.coords]
+        if key not in PAIR and all(same_entries(one.values, own[0].values) for one in own[1:]):
+            coords[key] = own[0]
     shared = {key: value for key, value in first.attrs.items() if all(one.attrs.get(key) == value for one in met)}
     values = np.stack([one.values for one in met])
     return build(values, first["stimulus"].values, (dim,), coords, shared)

@@ -13,6 +13,7 @@ import xarray as xr
 from torch import Tensor
 
 from .._names import lookup
+from .._numbers import whole
 from ..compute.alignment import Moments, between, nuclear, unbiased_from_sums, whitener
 from ..compute.batching import batches
 from ..compute.device import resolve
@@ -121,7 +122,7 @@ class StreamingComparison:
         self.device = resolve(device)
         if options.get("modified"):
             raise ValueError("rv with modified=True is not available in batches; use cka_debiased.")
-        self.n_folds = int(options.get("n_folds", 5)) if how == "linear_predictivity" else 1
+        self.n_folds = whole(options.get("n_folds", 5), "n_folds", least=3) if how == "linear_predictivity" else 1
         self.parts = [Sums() for _ in range(self.n_folds)]
         self.shift: dict[Key, Tensor] = {}
         self.seen: set[str] = set()
@@ -183,7 +184,7 @@ class StreamingComparison:
         sizes = [side.sizes["sample"] if isinstance(side, xr.DataArray) else len(side) for side in (X, Y)]
         if sizes[0] != sizes[1]:
             raise AlignmentError(f"X has {sizes[0]} rows and Y has {sizes[1]}; they are compared row by row.")
-        for some in batches(sizes[0], rows):
+        for some in batches(sizes[0], whole(rows, "rows", least=1)):
             one, two = (
                 side.isel(sample=some).compute() if isinstance(side, xr.DataArray) else side[some] for side in (X, Y)
             )
@@ -326,9 +327,7 @@ def _bases(
 
 
 def _shape(stream: StreamingComparison, a: Key, b: Key, memo: dict[Any, Any]) -> Tensor:
-    alpha = stream.options.get("alpha", 0.5)
-    if not 0 <= alpha <= 1:
-        raise ValueError(f"alpha={alpha!r}: expected a number from 0 (whitened) to 1 (rotations only).")
+    alpha = shapes.path_of(stream.options.get("alpha", 0.5))
     if alpha == 1:
         return _procrustes(stream, a, b, memo)
     product, s_x, s_y, _, m = _bases(stream, a, b, memo)

@@ -15,6 +15,29 @@ from neurodecode.compute.nulls import permutation_orders
 from neurodecode.evaluation import SplitBy, cross_validate
 from neurodecode.linear import LinearClassifier, Ridge, Searchlight
 from neurodecode.representation import as_representation
+from neurodecode.similarity import (
+    GCCA,
+    RidgeMap,
+    SharedResponse,
+    StreamingComparison,
+    cluster_units,
+    compare,
+    compare_grid,
+    compare_models,
+    embed,
+    gdv,
+    intrinsic_dimension,
+    manifold_capacity,
+    match_units,
+    noise_ceiling,
+    rdm,
+    representation_change,
+    searchlight_rdms,
+    sparse_prediction,
+    stack_rdms,
+    tangent_kernel,
+    variance_explained,
+)
 from neurodecode.sources import eeg, simulated
 from neurodecode.sources.zoo.pictures import as_pictures
 
@@ -60,6 +83,24 @@ def part(**settings):
     return as_representation(np.zeros((2, 1)), stimulus=["a", "b"], kind="fmri", **settings)
 
 
+def alike(how="cka", **settings):
+    return compare(features(), features(), how, **settings)
+
+
+def shared(space):
+    return space.fit({"ann": features(), "bob": features()})
+
+
+@cache
+def matrix():
+    return rdm(features())
+
+
+def modelled(**settings):
+    return compare_models({"model": matrix()}, stack_rdms({"ann": matrix(), "bob": matrix()}), **settings)
+
+
+CLASSES = np.arange(24) % 2
 WRONG = [
     (lambda: scored(permutations="10"), "permutations='10': expected a whole number"),
     (lambda: scored(permutations=2.5), "permutations=2.5: expected a whole number"),
@@ -99,6 +140,51 @@ WRONG = [
     (lambda: simulated.person(np.zeros((3, 3))), "a person looks at a World"),
     (lambda: simulated.person(world(), n_repeats="2"), "n_repeats='2'"),
     (lambda: simulated.eeg(world(), n_runs=1.5), "n_runs=1.5"),
+    (lambda: alike(permutations="many"), "permutations='many': expected a whole number"),
+    (lambda: alike("shape", alpha="half"), "alpha='half': expected a number"),
+    (lambda: alike("shape", alpha=3), "alpha=3: expected a number from 0"),
+    (lambda: alike("svcca", variance="most"), "variance='most': expected a number"),
+    (lambda: alike("mutual_knn", k="five"), "k='five': expected a whole number"),
+    (lambda: alike("gw", n_starts="2"), "n_starts='2': expected a whole number"),
+    (lambda: alike("linear_predictivity", n_folds="5"), "n_folds='5': expected a whole number"),
+    (lambda: alike("linear_predictivity", alphas="auto"), "alphas='auto': expected one or more finite numbers"),
+    (lambda: alike("sparse_matching", penalty="0.1"), "penalty='0.1': expected a number"),
+    (lambda: alike("sparse_matching", n_folds=2.5), "n_folds=2.5: expected a whole number"),
+    (lambda: compare_grid({"a": features()}, permutations="9"), "permutations='9'"),
+    (lambda: StreamingComparison("shape", alpha="x").fit(features(), features()).finalize(), "alpha='x'"),
+    (lambda: StreamingComparison("cka").fit(features(), features(), rows="64"), "rows='64'"),
+    (lambda: StreamingComparison("linear_predictivity", n_folds="x"), "n_folds='x'"),
+    (lambda: shared(GCCA(2, alpha="x")), "alpha='x': expected a number, 0 or more"),
+    (lambda: shared(SharedResponse(2, max_iter="many")), "max_iter='many': expected a whole number, 1 or more"),
+    (lambda: shared(SharedResponse(2, tol="x")), "tol='x': expected a number"),
+    (lambda: SharedResponse(2).fit({}), "got no one, an empty dictionary"),
+    (lambda: RidgeMap(alphas="x").fit(features(), features()), "alphas='x'"),
+    (lambda: RidgeMap(rcond="x").fit(features(), features()), "rcond='x': expected a number from 0 to 1"),
+    (lambda: match_units(features(), features(), permutations="9"), "permutations='9'"),
+    (lambda: cluster_units(features(), features(), "3"), "n_clusters='3': expected a whole number"),
+    (lambda: sparse_prediction(features(), features(), penalties="x"), "penalties='x': expected numbers above 0"),
+    (lambda: sparse_prediction(features(), features(), n_folds="3"), "n_folds='3'"),
+    (lambda: representation_change(features(), features(), "2"), "n_components='2': expected a whole number"),
+    (lambda: manifold_capacity(features(), CLASSES, n_draws="9"), "n_draws='9': expected a whole number"),
+    (lambda: intrinsic_dimension(features(), "0.1"), "discard='0.1': expected a number"),
+    (lambda: gdv(features(), CLASSES, permutations="x"), "permutations='x'"),
+    (lambda: embed(matrix(), n_dims="2"), "n_dims='2': expected a whole number, 1 or more"),
+    (lambda: embed(matrix(), n_starts=0), "n_starts=0: expected a whole number, 1 or more"),
+    (lambda: searchlight_rdms(features(), radius="2"), "radius='2': expected a number of millimetres"),
+    (lambda: searchlight_rdms(features(), radius=2, max_memory="lots"), "max_memory='lots': expected a number of byte"),
+    (
+        lambda: variance_explained(features(), "size"),
+        r"features='size': X has no such sample coordinate \(it has .*run",
+    ),
+    (lambda: variance_explained(features(), CLASSES), "features is a ndarray; expected a dict"),
+    (lambda: variance_explained(features(), {}), "features is empty"),
+    (lambda: variance_explained(features(), {"c": CLASSES}, n_folds="5"), "n_folds='5'"),
+    (lambda: tangent_kernel(features(), np.zeros((3, 5))), "expected a network .* a DataArray came"),
+    (lambda: stack_rdms({}), "rdms is empty; expected a mapping"),
+    (lambda: stack_rdms([matrix()]), "rdms is a list; expected a mapping"),
+    (lambda: noise_ceiling({"ann": matrix()}), r"rdms is a dict; .* stack_rdms\(rdms\)"),
+    (lambda: rdm(features(), "corr"), "Did you mean 'correlation'"),
+    (lambda: rdm(features(), "EUCLIDEAN"), "Did you mean 'euclidean'"),
 ]
 
 

@@ -492,3 +492,35 @@ def test_a_metric_that_works_in_place_leaves_the_data():
     for radius in (0.0, -3.0, np.nan):
         with pytest.raises(ValueError, match="radius"):
             searchlight_rdms(X, radius=radius)
+
+
+@pytest.mark.parametrize("metric", ["correlation", "cosine", "euclidean"])
+@pytest.mark.parametrize(("scale", "said"), [(1e-170, "e-170, too small"), (1e160, r"e\+160, too large")])
+def test_values_whose_squares_are_no_numbers_are_named(metric, scale, said):
+    x = np.random.default_rng(0).uniform(1, 9, size=(5, 6))
+    with pytest.raises(DegenerateDataError, match=said):
+        rdm(still(x * scale), metric)
+    for fine in (1e-140, 1e140):
+        np.testing.assert_allclose(
+            upper(rdm(still(x * fine), metric)) / (fine if metric == "euclidean" else 1), upper(rdm(still(x), metric))
+        )
+    one = x.copy()
+    one[2] *= scale
+    if metric != "euclidean" or scale > 1:
+        with pytest.raises(DegenerateDataError, match=said):
+            rdm(still(one), metric)
+
+
+@pytest.mark.parametrize("least", [-0.1, -1e-6, 0.0])
+def test_a_precision_must_be_positive_definite(least):
+    rng = np.random.default_rng(0)
+    turn = np.linalg.qr(rng.normal(size=(6, 6)))[0]
+    precision = turn * [least, 1, 2, 3, 4, 5] @ turn.T
+    assert (np.diagonal(precision) > 0).all()
+    X = still(rng.normal(size=(5, 6)))
+    if least == 0:  # rounding decides on which side of 0 it is
+        precision -= 1e-12 * np.eye(6)
+    with pytest.raises(DegenerateDataError, match="not positive definite"):
+        rdm(X, "mahalanobis", noise=(precision + precision.T) / 2)
+    right = turn * [0.1, 1, 2, 3, 4, 5] @ turn.T
+    assert (upper(rdm(X, "mahalanobis", noise=(right + right.T) / 2)) > 0).all()

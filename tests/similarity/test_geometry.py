@@ -583,3 +583,24 @@ def test_all_of_it_is_reached_from_one_place():
 
     for name in geometry.__all__:
         assert getattr(similarity, name) is getattr(geometry, name)
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e8, -1e8])
+def test_a_large_mean_leaves_the_intrinsic_dimension(offset):
+    x = np.random.default_rng(0).uniform(size=(800, 3)) @ np.random.default_rng(1).normal(size=(3, 30))
+    assert intrinsic_dimension(x + offset) == pytest.approx(intrinsic_dimension(x), rel=1e-3)
+
+
+def test_neighbours_that_are_much_alike_keep_their_distance():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(200, 2)) @ rng.normal(size=(2, 40))
+    pairs = np.vstack([x, x + 1e-9 * rng.normal(size=(200, 2)) @ rng.normal(size=(2, 40))])
+    assert np.isfinite(intrinsic_dimension(pairs))
+    assert intrinsic_dimension(pairs) == pytest.approx(slow_two_nn(pairs, 0.1), rel=1e-4)
+
+
+def test_a_feature_may_be_a_coordinate():
+    x = np.random.default_rng(0).normal(size=(30, 4))
+    kind = np.resize(["a", "b", "c"], 30)
+    X = as_representation(x, stimulus=np.arange(30), kind="features", sample={"kind": kind})
+    xr.testing.assert_identical(variance_explained(X, "kind"), variance_explained(X, {"kind": kind}))

@@ -53,3 +53,22 @@ def test_what_all_have_is_kept_when_asked_for():
         np.testing.assert_array_equal(R.values[at], made[name].values[np.ix_([0, 2, 5, 7], [0, 2, 5, 7])])
     with pytest.raises(ValueError, match="dim='stimulus'"):
         stack_rdms(made, "stimulus")
+
+
+def test_coordinates_in_which_matrices_differ_are_dropped():
+    first, second, third = (
+        as_rdm(np.arange(28.0), stimulus=NAMES, coords=coords)
+        for coords in (
+            {"kind": list("aabbaabb"), "session": [1] * 8},
+            {"kind": list("aabbaabb"), "session": [2] * 8, "size": np.arange(8.0)},
+            {},
+        )
+    )
+    order = [3, 1, 0, 2, 7, 6, 5, 4]
+    for R in (
+        stack_rdms({"p0": first, "p1": second, "p2": third}),
+        stack_rdms({"p0": first, "p1": second[order, order]}),
+    ):
+        assert "session" not in R.coords and R["kind"].values.tolist() == list("aabbaabb")
+        np.testing.assert_array_equal(R["size"], np.arange(8))
+    assert stack_rdms({"p0": first, "p1": first})["session"].values.tolist() == [1] * 8
