@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from .._numbers import whole
 from ..compute.random import check_random_state
 from ..exceptions import DegenerateDataError
 from .rdms import check_rdm, upper
@@ -37,7 +38,7 @@ def noise_ceiling(
     Parameters
     ----------
     rdms : (subject, stimulus, stimulus_other), as ``as_rdm`` makes it. Pairs that some subject lacks are left out.
-    how : a row of ``RDM_SCORES`` or a callable (m, pairs) x (k, pairs) -> (m, k).
+    how : a row of ``RDM_SCORES``, or a function as for :func:`neurodecode.similarity.compare_models`.
     bootstrap : ``"subject"``, ``"stimulus"`` or ``"both"``: what is drawn ``n_bootstrap`` times for the standard
         errors; None for none.
     random_state : seed of the draws.
@@ -62,6 +63,7 @@ def noise_ceiling(
     >>> round(float(found["lower"]), 3), round(float(found["upper"]), 3)
     (0.943, 0.986)
     """
+    n_bootstrap = whole(n_bootstrap, "n_bootstrap")
     measure = measure_of(how)
     labels, vectors, valid = subjects_of(rdms, measure)
     n, subjects = rdms.sizes["stimulus"], len(vectors)
@@ -96,8 +98,12 @@ def subjects_of(rdms: xr.DataArray, measure: Measure) -> tuple[np.ndarray, np.nd
     """Names, (subjects, pairs) vectors and (pairs,) measured in all, of matrices that can be scored."""
     rdms = check_rdm(rdms, "rdms")
     if rdms.ndim > 3 or (rdms.ndim == 3 and rdms.dims[0] != "subject"):
+        dim = next(str(one) for one in rdms.dims if one != "subject")
+        people = f" If these are people: rdms.rename({dim}='subject')." if rdms.ndim == 3 and dim != "time" else ""
+        each = f"[compare_models(models, rdms.isel({dim}=at), ...) for at in range({rdms.sizes[dim]})]"
         raise DegenerateDataError(
-            f"rdms have dims {rdms.dims}; expected ([subject,] stimulus, stimulus_other). Take a {rdms.dims[0]} first."
+            f"rdms have dims {rdms.dims}; expected ([subject,] stimulus, stimulus_other). Take one {dim}, "
+            f"rdms.isel({dim}=0), or go through all: xr.concat({each}, {dim!r}).{people}"
         )
     if rdms.sizes["stimulus"] < 3:
         raise DegenerateDataError("two stimuli make one dissimilarity, which has no order; at least 3 are needed")
@@ -131,7 +137,7 @@ def check_resamples(over: str, n: int, subjects: int, n_bootstrap: int, fitted: 
     if (over != "subject" or fitted) and n < least:
         what = "Fitted models are scored on stimuli held out; that" if fitted else f"bootstrap={over!r}"
         raise DegenerateDataError(f"{what} needs {least} stimuli or more, and there are {n}.")
-    if n_bootstrap < 0 or n_bootstrap == 1:
+    if n_bootstrap == 1:
         raise ValueError(f"n_bootstrap={n_bootstrap}: 2 draws or more, or 0 for none")
 
 

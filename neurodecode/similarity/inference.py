@@ -14,6 +14,7 @@ import numpy as np
 import xarray as xr
 
 from .._names import lookup
+from .._numbers import amount, whole
 from ..compute.nulls import fdr
 from ..compute.random import check_random_state
 from ..compute.resample import holm
@@ -53,7 +54,8 @@ def compare_models(
         without the subject that is scored.
     rdms : ([subject,] stimulus, stimulus_other).
     how : a row of ``RDM_SCORES`` (``spearman``, ``pearson``, ``kendall_tau_a``, ``cosine``, ``whitened_cosine`` ...)
-        or a callable (m, pairs) x (k, pairs) -> (m, k).
+        or a function of two vectors (pairs,) that gives a number, larger meaning more alike; one of (m, pairs) and
+        (k, pairs) that gives (m, k) is faster.
     bootstrap : what the statement is about: ``"subject"`` other people and these stimuli, ``"stimulus"`` these people
         and other stimuli, ``"both"`` others of both.
     n_bootstrap : draws of the bootstrap, for ``se_bootstrap``, ``low_bootstrap`` and ``high_bootstrap``; 0 for none.
@@ -99,8 +101,12 @@ def compare_models(
     (0.0, True)
     """
     if not isinstance(models, Mapping) or not models:
-        raise ValueError(f"models is a mapping of names to matrices with at least one; this is {type(models).__name__}")
+        what = "empty" if isinstance(models, Mapping) else f"a {type(models).__name__}"
+        raise ValueError(f"models is {what}; expected a mapping of names to matrices, with at least one.")
     lookup(OVER, bootstrap, "bootstrap", callables=False)
+    n_bootstrap = whole(n_bootstrap, "n_bootstrap")
+    if not 0 < amount(level, "level", least=None) < 1:
+        raise ValueError(f"level={level!r}: expected a share above 0 and below 1, such as 0.95.")
     measure = measure_of(how)
     names = [str(name) for name in models]
     named = {name: as_model(entry, name) for name, entry in zip(names, models.values())}
@@ -129,7 +135,7 @@ def compare_models(
         "n_subjects": len(data),
         "n_stimuli": n,
         "n_pairs_left_out": int((~valid).sum()),
-        "n_bootstrap": int(n_bootstrap),
+        "n_bootstrap": n_bootstrap,
         "random_state": int(random_state) if isinstance(random_state, (int, np.integer)) else None,
         "degenerate": [name for name, score in zip(names, found.mean) if not np.isfinite(score)],
         "degenerate_draws": {} if found.draws is None else found.draws.counts,

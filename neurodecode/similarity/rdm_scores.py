@@ -1,6 +1,7 @@
 """How alike two dissimilarity matrices are, on vectors of pairs: rows of one array with rows of the other.
 
-Every row of ``RDM_SCORES`` takes (m, pairs) and (k, pairs) and gives (m, k). The pairs of both are the same pairs in
+Every row of ``RDM_SCORES`` takes (m, pairs) and (k, pairs) and gives (m, k); a function of one's own may also take two
+vectors and give a number. The pairs of both are the same pairs in
 the same order (``match_rdms``, then ``upper``). A pair that is NaN on one side is left out on both. A vector that says
 nothing (constant, or zero where an angle is taken) scores NaN, and ``why_undefined`` says so in words. Scores of order
 take dissimilarities that differ by rounding only as ties (``tied``).
@@ -8,7 +9,9 @@ take dissimilarities that differ by rounding only as ties (``tied``).
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -147,16 +150,72 @@ ANGLES = ("cosine", "whitened_cosine")
 ORDERS = ("spearman", spearman, "kendall", kendall_tau_a, *SAME)
 
 
-def rdm_score(how: str | Score) -> Score:
-    """The row of ``RDM_SCORES`` called ``how``; a callable is its own. ``kendall`` is also ``kendall_tau_a``.
+def rdm_score(how: str | Score, argument: str = "how") -> Score:
+    """The row of ``RDM_SCORES`` called ``how``, or one made of a function. ``kendall`` is also ``kendall_tau_a``.
 
     Examples
     --------
     >>> rdm_score("spearman") is spearman
     True
+    >>> rdm_score(lambda a, b: float(a @ b))(np.ones((2, 3)), np.ones((1, 3))).tolist()
+    [[3.0], [3.0]]
     """
-    row: Score = lookup(RDM_SCORES, SAME.get(how, how) if isinstance(how, str) else how, "how")
-    return row
+    row: Score = lookup(RDM_SCORES, SAME.get(how, how) if isinstance(how, str) else how, argument)
+    return row if row in RDM_SCORES.values() or isinstance(row, Called) else Called(row, argument)
+
+
+class Called:
+    """A function of one's own as a row of the table: of two vectors, or of rows with rows, as the first call shows.
+
+    Parameters
+    ----------
+    function : (pairs,) and (pairs,) to a number, or (m, pairs) and (k, pairs) to (m, k).
+
+    Raises
+    ------
+    ValueError : it does neither; what it gave is said.
+    """
+
+    def __init__(self, function: Callable[..., Any], argument: str = "how"):
+        self.function = function
+        self.name = f"{argument}={getattr(function, '__name__', type(function).__name__)}"
+        self.of_vectors: bool | None = None
+
+    def __call__(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        left, right = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
+        x, y = np.atleast_2d(left), np.atleast_2d(right)
+        if self.of_vectors is None and len(x) and len(y):
+            self._learn(x[:1], y[:1])
+        if self.of_vectors or not (len(x) and len(y)):
+            found = np.array([[float(self.function(one, two)) for two in y] for one in x])
+        else:
+            found = np.asarray(self.function(x, y), dtype=np.float64)
+            if found.shape != (len(x), len(y)):
+                raise ValueError(f"{self._said} For {x.shape} and {y.shape} it gave the shape {found.shape}.")
+        return found.reshape((*left.shape[:-1], *right.shape[:-1]))
+
+    @property
+    def _said(self) -> str:
+        return (
+            f"{self.name}: expected a function of two vectors (pairs,) that gives a number, or of (m, pairs) and "
+            "(k, pairs) that gives (m, k)."
+        )
+
+    def _learn(self, x: np.ndarray, y: np.ndarray) -> None:
+        outcome = ""
+        for given, wanted in (((x, y), (1, 1)), ((x[0], y[0]), ())):
+            try:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")  # what is not meant for rows may complain of them
+                    found = np.asarray(self.function(*(side.copy() for side in given)))
+            except Exception as error:
+                outcome = f"failed with {type(error).__name__}: {error}"
+                continue
+            if found.shape == wanted and found.dtype.kind in "biuf":
+                self.of_vectors = wanted == ()
+                return
+            outcome = f"gave {'no number' if found.shape == () else f'the shape {found.shape}'}"
+        raise ValueError(f"{self._said} With two vectors of {x.shape[1]} pairs it {outcome.rstrip('.')}.")
 
 
 def why_undefined(how: str | Score, vectors: np.ndarray) -> list[str | None]:

@@ -6,13 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from .._names import lookup
 from ..compute.alignment import HELD
 from ..compute.batching import batches
 from ..compute.rank import ranks
 from ..exceptions import DegenerateDataError
 from .crossed import spaces
-from .rdm_scores import RDM_SCORES, SAME, rdm_score, tied
+from .rdm_scores import rdm_score, tied
 from .spaces import Space
 
 
@@ -32,7 +31,7 @@ def rsa(X: Any, Y: Any, *, score: Any = "spearman", metric: Any = "correlation",
     ----------
     X, Y : (n, p) and (n, q), or labelled dissimilarity matrices, which meet by stimulus too.
     score : ``"spearman"``, ``"kendall_tau_a"`` (or ``"kendall"``), ``"pearson"``, ``"cosine"``, ``"whitened_cosine"``,
-        ``"whitened_pearson"``, or a function of two vectors.
+        ``"whitened_pearson"``, or a function of two vectors (pairs,) that gives a number.
     metric : of the dissimilarities, as in :func:`rdm`; matrices that are given are taken as they are.
     device : torch device; None: the CPU.
 
@@ -73,8 +72,7 @@ def rsa_null(
 
 
 def _score(score: Any) -> Any:
-    named = SAME.get(score, score) if isinstance(score, str) else score
-    return lookup(RDM_SCORES, named, "score")
+    return rdm_score(score, "score")
 
 
 def _pairs(side: Space, metric: Any) -> np.ndarray:

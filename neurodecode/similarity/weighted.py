@@ -318,7 +318,7 @@ COSINES: dict[str, Cosine] = {
 
 
 def measure_of(how: Any) -> Measure:
-    """The comparison called ``how``; any row of the table of scores, or a callable, works by writing samples out."""
+    """The comparison called ``how``; any row of the table of scores, or a function, works by writing samples out."""
     if isinstance(how, str) and how in COSINES:
         return COSINES[how]
     row = rdm_score(how)

@@ -6,7 +6,8 @@ import warnings
 
 import numpy as np
 import pytest
-from scipy.stats import ttest_1samp, ttest_rel
+import xarray as xr
+from scipy.stats import spearmanr, ttest_1samp, ttest_rel
 
 from neurodecode.exceptions import AlignmentError, DegenerateDataError
 from neurodecode.representation import as_representation
@@ -179,3 +180,31 @@ def test_ties_of_a_model_do_not_depend_on_the_order_of_its_stimuli():
         exact = as_rdm(rdm(model).values.round(9), stimulus=stimulus)
         scores.append(compare_models({"kinds": exact}, people, how=how, n_bootstrap=0)["score"].values)
         assert np.ptp(scores, axis=0).max() < 1e-12
+
+
+def test_a_function_of_two_vectors_is_a_measure():
+    rdms, models = world(9, people=4)
+    models["both"] = Weighted({"near": models["near"], "other": models["other"]})
+
+    def rows(a, b):
+        return np.corrcoef(a, b)[: len(a), len(a) :]
+
+    options = {"bootstrap": "both", "n_bootstrap": 5, "random_state": 1}
+    one = compare_models(models, rdms, how=lambda a, b: float(np.corrcoef(a, b)[0, 1]), **options)
+    xr.testing.assert_allclose(one, compare_models(models, rdms, how=rows, **options))
+    del models["both"]
+    own = compare_models(models, rdms, how=lambda a, b: spearmanr(a, b)[0], n_bootstrap=0)
+    named = compare_models(models, rdms, how="spearman", n_bootstrap=0)
+    np.testing.assert_allclose(own["score"], named["score"], atol=1e-10)
+
+
+def test_times_are_gone_through_as_the_error_says():
+    rdms, models = world(10, people=3)
+    over_time = xr.concat([rdms, rdms], "time").transpose("time", "subject", "stimulus", "stimulus_other")
+    with pytest.raises(DegenerateDataError, match=r"rdms.isel\(time=0\), or go through all: xr.concat\(\[compare_mod"):
+        compare_models(models, over_time)
+    found = xr.concat([compare_models(models, over_time.isel(time=at), n_bootstrap=0) for at in range(2)], "time")
+    assert found["mean"].dims == ("time", "model")
+    people = rdms.rename(subject="person")
+    with pytest.raises(DegenerateDataError, match=r"rdms.rename\(person='subject'\)"):
+        compare_models(models, people)

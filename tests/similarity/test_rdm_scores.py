@@ -225,7 +225,7 @@ def test_what_cannot_be_scored_is_refused():
     a, b = vectors(5, 29)
     with pytest.raises(ValueError, match="Did you mean 'spearman'"):
         rdm_score("spearmann")
-    assert rdm_score(slow_tau_a) is slow_tau_a
+    np.testing.assert_allclose(rdm_score(slow_tau_a)(a, b), rdm_score("kendall")(a, b), atol=1e-12)
     for how in PEERS:
         with pytest.raises((ValueError, NeurodecodeError)):
             rdm_score(how)(a, b[:, :6])
@@ -269,3 +269,29 @@ def test_ties_leave_what_differs_and_what_is_missing():
     flat = 1.0 + 1e-15 * b
     assert np.isnan(rdm_score("spearman")(flat, b)).all() and np.isnan(rdm_score("kendall")(flat, b)).all()
     assert all(why_undefined("spearman", flat)) and why_undefined("spearman", b) == [None] * 3
+
+
+def test_a_function_of_two_vectors_and_one_of_rows_are_rows_of_the_table():
+    a, b = vectors(8, 0)
+    for own in (lambda x, y: np.corrcoef(x, y)[0, 1], lambda x, y: np.corrcoef(x, y)[: len(x), len(x) :]):
+        score = rdm_score(own)
+        np.testing.assert_allclose(score(a, b), rdm_score("pearson")(a, b), atol=1e-12)
+        assert score(a[0], b[0]).shape == () and score(a[0], b).shape == (3,) and score(a[:0], b).shape == (0, 3)
+    assert rdm_score(whitened_cosine) is whitened_cosine
+
+    def odd(x, y):
+        return np.zeros((1, 1))
+
+    with pytest.raises(
+        ValueError, match=r"how=odd: expected .* For \(4, 28\) and \(3, 28\) it gave the shape \(1, 1\)"
+    ):
+        rdm_score(odd)(a, b)
+
+
+def test_a_function_scores_every_draw_of_rsa():
+    x, y = (np.random.default_rng(seed).normal(size=(12, 5)) for seed in (0, 1))
+    own, named = (
+        compare(x, y, "rsa", score=score, permutations=7, random_state=0)
+        for score in (lambda a, b: np.corrcoef(a, b)[0, 1], "pearson")
+    )
+    np.testing.assert_allclose(own["null"], named["null"], atol=1e-12)
