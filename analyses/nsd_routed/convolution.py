@@ -3,11 +3,11 @@
 import numpy as np
 from torch import nn
 
-from neurodecode.attention.encoder import _TokenEncoder
+from neurodecode.attention import Reader, TokenEncoder
 from neurodecode.exceptions import AlignmentError
 
 
-class Maps(nn.Module):
+class Maps(Reader):
     """Convolution of 3 x 3 with stride 3 and one row of zeros around: 31 x 31 tokens become 11 x 11 places."""
 
     def __init__(self, n_features, channels, rows, cols):
@@ -30,7 +30,7 @@ class Maps(nn.Module):
         return 4 * n_tokens * n_features + 3 * self.width
 
 
-class ConvolutionEncoder(_TokenEncoder):
+class ConvolutionEncoder(TokenEncoder):
     """Convolution, then linear; ``penalty`` times the sum of the norms (not squared) of all parameters is added."""
 
     by = None
@@ -43,7 +43,7 @@ class ConvolutionEncoder(_TokenEncoder):
         self.penalty = penalty
         self.training = training
 
-    def _reader(self, n_areas, tokens, settings):
+    def reader(self, n_areas, tokens, settings):
         rows, cols = (int(side) + 1 for side in tokens.places.max(0))
         row, col = np.divmod(np.arange(rows * cols), cols)
         if not np.array_equal(tokens.places, np.stack([row, col], 1)):
@@ -51,5 +51,5 @@ class ConvolutionEncoder(_TokenEncoder):
         maps = Maps(tokens.n_features, self.channels, rows, cols)
         return maps, maps.width
 
-    def _loss(self, module, *rest):
-        return super()._loss(module, *rest) + self.penalty * sum(one.norm() for one in module.parameters())
+    def extra_loss(self, module):
+        return self.penalty * sum(one.norm() for one in module.parameters())

@@ -6,22 +6,15 @@ import xarray as xr
 SHOWN = 6
 
 
-def first_member(ensemble, X):
-    """One fit of the block that units weigh most, and its tokens: an ensemble has no attention of its own."""
-    layer = str(ensemble.weights_["layer"].values[int(ensemble.weights_.values.mean(1).argmax())])
-    return ensemble.members_[layer][0], ensemble._part(X, layer)
-
-
 def looking(ensemble, X, Y, pictures, start, gains):
     """Attention of the areas that gain most over spatial x feature, and what masking costs."""
-    encoder, X = first_member(ensemble, X)
-    lost = encoder.token_importance(X, Y, share=0.1, random_state=0)
+    lost = ensemble.token_importance(X, Y, share=0.1, random_state=0)
     there = np.flatnonzero(gains["n"].values > 0)
     rivals = gains["rival"].values.tolist()
     lead = gains["difference"].values[rivals.index("spatial x feature") if "spatial x feature" in rivals else 0][there]
     chosen = there[np.argsort(-np.nan_to_num(lead, nan=-np.inf))][:6]
     names = gains["area"].values[chosen].tolist()
-    seen = encoder.attention(X[:SHOWN])
+    seen = ensemble.attention(X[:SHOWN])
     at = [seen["query"].values.tolist().index(name) for name in names]
     return xr.Dataset(
         {

@@ -10,6 +10,7 @@ import torch
 import xarray as xr
 from torch import Tensor
 
+from .._numbers import amount
 from ..compute.device import resolve
 from ..compute.random import check_random_state
 from ..compute.scores import pearson
@@ -17,15 +18,15 @@ from ..representation import check_same_samples, plain
 from .tokens import Tokens
 
 if TYPE_CHECKING:
-    from .encoder import _TokenEncoder
+    from .encoder import TokenEncoder
 
 NOBODY = "no unit of this area could be fitted"
 
 
 def token_importance(
-    parts: Sequence[tuple[_TokenEncoder, Any, np.ndarray | None]], Y: Any, *, share: float, random_state: Any
+    parts: Sequence[tuple[TokenEncoder, Any, np.ndarray | None]], Y: Any, *, share: float, random_state: Any
 ) -> xr.Dataset:
-    """See :meth:`_TokenEncoder.token_importance`.
+    """See :meth:`TokenEncoder.token_importance`.
 
     ``parts``: encoders of the same areas and units, what each reads, and its share (units,) in the prediction of each
     unit; None: all of it. The same tokens are taken from all.
@@ -34,7 +35,7 @@ def token_importance(
     shared = [(encoder, encoder._tokens(X), weight) for encoder, X, weight in parts]
     check_same_samples(parts[0][1], Y)
     tokens = shared[0][1]
-    k = round(share * tokens.size)
+    k = round(amount(share, "share", 0, 1) * tokens.size)
     if not 1 <= k < tokens.size:
         raise ValueError(f"share={share} masks {k} of {tokens.size} tokens; expected some, not all")
     counts = _attended(tokens)
@@ -67,7 +68,7 @@ def token_importance(
     return answer
 
 
-def _weights(shared: list[tuple[_TokenEncoder, Tokens, np.ndarray | None]]) -> Tensor:
+def _weights(shared: list[tuple[TokenEncoder, Tokens, np.ndarray | None]]) -> Tensor:
     """Weights over tokens (samples, groups, areas, P) of all encoders together."""
     total: Any = 0.0
     for encoder, tokens, weight in shared:
@@ -78,12 +79,12 @@ def _weights(shared: list[tuple[_TokenEncoder, Tokens, np.ndarray | None]]) -> T
     return total
 
 
-def of_areas(encoder: _TokenEncoder, weight: np.ndarray) -> np.ndarray:
+def of_areas(encoder: TokenEncoder, weight: np.ndarray) -> np.ndarray:
     """Mean of a number a unit over the units of each area; 0 for an area without units."""
     return np.array([weight[units].mean() if len(units) else 0.0 for units in encoder.areas_of_.units])
 
 
-def _predicted(shared: list[tuple[_TokenEncoder, Tokens, np.ndarray | None]], taken: Tensor | None) -> np.ndarray:
+def _predicted(shared: list[tuple[TokenEncoder, Tokens, np.ndarray | None]], taken: Tensor | None) -> np.ndarray:
     """Predictions (samples, units) without the tokens that were taken from each area."""
     total: Any = 0.0
     for encoder, tokens, weight in shared:

@@ -48,7 +48,7 @@ def gather(Y: Any, by: str | Sequence[str] | Mapping[str, Any] | None, n_units: 
 
     Raises
     ------
-    AlignmentError : the coordinate is not there, or a mask has another length.
+    AlignmentError : the coordinate is not there, or a mask has another length. ValueError : ``by`` is something else.
     DegenerateDataError : no unit is left.
     """
     if by is None:
@@ -58,7 +58,7 @@ def gather(Y: Any, by: str | Sequence[str] | Mapping[str, Any] | None, n_units: 
     elif isinstance(by, str) and by == "unit":
         return _each(_unit_names(Y, n_units), usable)
     else:
-        labels = _labels(Y, [by] if isinstance(by, str) else list(by))
+        labels = _labels(Y, [by] if isinstance(by, str) else _names(by))
         shown = [str(name) for name in dict.fromkeys(labels) if name not in NOWHERE]
         names, members = shown, np.stack([labels == name for name in shown]) if shown else np.zeros((0, n_units), bool)
     alone = ~members.any(axis=0) if len(members) else np.ones(n_units, dtype=bool)
@@ -90,6 +90,16 @@ def _each(names: list[str], usable: np.ndarray) -> Areas:
 def _some(members: np.ndarray) -> None:
     if not members.any():
         raise DegenerateDataError("no unit is left to fit: every unit is masked, constant, or in no area")
+
+
+def _names(by: Any) -> list[str]:
+    """Names of several coordinates."""
+    if not isinstance(by, Sequence) or not by or not all(isinstance(name, str) for name in by):
+        raise ValueError(
+            f"by={by!r}: expected a coordinate of the units of Y such as 'roi', several of them, 'unit', a dict of "
+            "area name to boolean mask, or None."
+        )
+    return [str(name) for name in by]
 
 
 def _masks(by: Mapping[str, Any], n_units: int) -> np.ndarray:

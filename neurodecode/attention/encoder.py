@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import warnings
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -16,6 +17,7 @@ from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 from torch import Tensor, nn
 
+from .._numbers import whole
 from ..compute.batching import batches
 from ..compute.device import resolve
 from ..compute.pieces import Piece, in_pieces
@@ -29,7 +31,7 @@ from .ablation import NOBODY, token_importance
 from .areas import Areas, gather
 from .capacity import Fit, Plan, plan
 from .modules import Reader, Readout
-from .positions import line_name, sine_code
+from .positions import sine_code
 from .tokens import ROWS_READ, UNITS_SCALED, Tokens, warn_features
 
 LEAST_HELD_BACK = 3
@@ -56,10 +58,49 @@ class TokenModel(nn.Module):
         return groups * picture + self.readout.room()
 
 
-class _TokenEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
+class TokenEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator, ABC):
     """Base of encoders from ``sample x token x unit`` to ``sample x unit``; a subclass says what reads the tokens.
 
-    A subclass has the parameters below and the method ``_reader(n_areas, tokens, settings) -> (module, width)``.
+    Labels, areas, units that are constant, masked or not measured, scales, memory, batches, early stopping,
+    checkpoints, devices, prediction and what ablation says are here, and readouts are linear maps from what was read.
+
+    A subclass stores ``by``, ``within``, ``max_epochs``, ``training`` and ``random_state`` beside what is its own, as
+    arguments of its constructor or as class attributes, and fills in :meth:`reader`; where they are needed also
+    :meth:`extra_loss`, :meth:`place`, and ``usual``, the :class:`Training` that is taken for None.
+
+    Attributes
+    ----------
+    areas_ : names of the queries. module_ : the fitted ``torch.nn.Module``; ``module_.reader`` reads the tokens.
+    history_ : loss and validation score an epoch. degenerate_ : positions of constant units. n_features_in_ : features
+    a token.
+
+    Examples
+    --------
+    An encoder for which every area adds up all tokens, each weighed by its first feature:
+
+    >>> import numpy as np
+    >>> import torch
+    >>> from neurodecode.attention import Reader, TokenEncoder
+    >>> class Weighed(Reader):
+    ...     def __init__(self, n_areas):
+    ...         super().__init__()
+    ...         self.gain = torch.nn.Parameter(torch.ones(n_areas))
+    ...     def forward(self, tokens, *, blocked=None):
+    ...         read = (tokens[:, None] * tokens[:, None, :, :1]).mean(2)  # (b, 1, D)
+    ...         return self.gain[:, None] * read  # (b, areas, D)
+    ...     def room(self, n_tokens, n_features, *, blocked=False):
+    ...         return (n_tokens + len(self.gain)) * n_features
+    >>> class WeighedEncoder(TokenEncoder):
+    ...     within = None
+    ...     def __init__(self, by="roi", max_epochs=30, random_state=None, *, training=None):
+    ...         self.by, self.max_epochs, self.random_state, self.training = by, max_epochs, random_state, training
+    ...     def reader(self, n_areas, tokens, settings):
+    ...         return Weighed(n_areas), tokens.n_features
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.normal(size=(40, 9, 4))
+    >>> Y = (X * X[:, :, :1]).mean(1) @ rng.normal(size=(4, 3))
+    >>> WeighedEncoder(by=None, max_epochs=2, random_state=0).fit(X, Y).predict(X).shape
+    (40, 3)
     """
 
     usual = Training()
@@ -69,12 +110,35 @@ class _TokenEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
     training: Any
     random_state: Any
 
-    def _reader(self, n_areas: int, tokens: Tokens, settings: Training) -> tuple[Reader, int]:
-        raise TypeError(f"{type(self).__name__} does not say what reads the tokens")
+    @abstractmethod
+    def reader(self, n_areas: int, tokens: Tokens, settings: Training) -> tuple[Reader, int]:
+        """What reads the tokens, not fitted yet, and how many numbers it gives an area.
+
+        Parameters
+        ----------
+        n_areas : vectors that are asked for. tokens : what was given: ``tokens.size`` tokens a picture,
+            ``tokens.n_features`` features each, at ``tokens.places`` (size, axes). settings : such as the dropout.
+        """
+
+    def extra_loss(self, module: TokenModel) -> Tensor | float:
+        """What is added to the mean squared error of standardised targets in each step; here nothing."""
+        return 0.0
+
+    def place(self, tokens: Tokens, device: torch.device) -> dict[str, Any]:
+        """What the reader is told of the places of these tokens: keyword arguments of its ``forward`` and ``attend``.
+
+        Here nothing, and tokens in another order than at fit are refused.
+        """
+        if self._rows_of_places(tokens) is not None:
+            raise AlignmentError(
+                f"tokens come in another order than at fit, and {type(self).__name__} reads them by their order; sort "
+                "them as there."
+            )
+        return {}
 
     # fitting
 
-    def fit(self, X: Any, Y: Any, *, seen: Any = None) -> _TokenEncoder:
+    def fit(self, X: Any, Y: Any, *, seen: Any = None) -> TokenEncoder:
         """Fit queries, maps and readouts together.
 
         Parameters
@@ -115,10 +179,10 @@ class _TokenEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
         self.usable_ = usable
         tokens.learn_scale(train, rng)
         warn_features(tokens, stacklevel=3)
-        tokens.use_scale(tokens.mean, tokens.scale, hold=room.hold)
+        tokens.use_scale(tokens.mean, tokens.scale, hold=room.hold, device=device)
         self.token_mean_, self.token_scale_ = tokens.mean, tokens.scale
         self.places_, self.n_features_in_ = tokens.places, tokens.n_features
-        self.line_ = line_name(tokens.labels)
+        self.axes_ = tokens.axes
         goal, weight = self._goal(y, measured)
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             torch.manual_seed(int(rng.integers(2**63 - 1)))
@@ -131,7 +195,7 @@ class _TokenEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
                     lambda generator: _shuffled(train, settings.batch_size, generator, tokens),
                     -(-len(train) // settings.batch_size),
                     settings=settings,
-                    max_epochs=self.max_epochs,
+                    max_epochs=int(self.max_epochs),
                     generator=torch_generator(rng),
                     validate=(lambda: self._validate(tokens, held, goal, weight, room.read)) if len(held) else None,
                     cut=lambda batch, most: _cut(batch, most, weight, tokens.groups),
@@ -172,7 +236,7 @@ class _TokenEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
         return plan(fit, settings.max_memory, device)
 
     def _module(self, areas: Areas, tokens: Tokens, settings: Training) -> TokenModel:
-        reader, width = self._reader(len(areas.names), tokens, settings)
+        reader, width = self.reader(len(areas.names), tokens, settings)
         return TokenModel(reader, Readout(areas.patterns, areas.sizes, width))
 
     def _take_over(self, tokens: Tokens) -> None:
@@ -188,8 +252,7 @@ class _TokenEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
         return _correlation(y[held].astype(float), found, None if measured is None else measured[held])
 
     def _settings(self) -> Training:
-        if self.max_epochs < 1:
-            raise ValueError(f"max_epochs={self.max_epochs}; expected at least 1")
+        whole(self.max_epochs, "max_epochs", least=1)
         if self.training is None:
             return self.usual
         if not isinstance(self.training, Training):
@@ -244,15 +307,15 @@ class _TokenEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
         return torch.where(weight > 0, goal, 0.0), weight
 
     def _loss(
-        self, module: nn.Module, tokens: Tokens, batch: Any, goal: Tensor, weight: Tensor | None, device: torch.device
+        self, module: TokenModel, tokens: Tokens, batch: Any, goal: Tensor, weight: Tensor | None, device: torch.device
     ) -> Tensor:
         rows, values, blocked = batch
-        found = module(values.to(device), blocked=_moved(blocked, device), **self._place(tokens, device))
+        found = module(tokens.put(values, device), blocked=_moved(blocked, device), **self.place(tokens, device))
         error = (found - goal[rows].to(device)).square()
         if weight is None:
-            return error.mean()
+            return error.mean() + self.extra_loss(module)
         counts = weight[rows].to(device)
-        return (error * counts).sum() / counts.sum().clamp_min(1.0)
+        return (error * counts).sum() / counts.sum().clamp_min(1.0) + self.extra_loss(module)
 
     def _validate(self, tokens: Tokens, held: np.ndarray, goal: Tensor, weight: Tensor | None, most: int) -> float:
         found = self._forward(tokens, held, most=most)
@@ -282,10 +345,6 @@ class _TokenEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
         return []
 
     # places and devices
-
-    def _place(self, tokens: Tokens, device: torch.device) -> dict[str, Any]:
-        """What the reader is told of the places of these tokens: keyword arguments of its forward."""
-        return {}
 
     def _rows_of_places(self, tokens: Tokens) -> Tensor | None:
         """Rows of a table over places, for tokens that come in another order than at fit; None in the same order."""
@@ -327,7 +386,7 @@ class _TokenEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
         tokens = Tokens(X, self.within)
         if tokens.n_features != self.n_features_in_:
             raise AlignmentError(f"X has {tokens.n_features} features, {self.n_features_in_} were seen at fit.")
-        tokens.mean, tokens.scale = self.token_mean_, self.token_scale_
+        tokens.use_scale(self.token_mean_, self.token_scale_, hold=False, device=resolve(self._settings().device))
         return tokens
 
     def _forward(
@@ -339,14 +398,15 @@ class _TokenEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
         """
         self.module_.eval()
         device = next(self.module_.parameters()).device
-        place = self._place(tokens, device)
+        place = self.place(tokens, device)
 
         def run(some: slice) -> Tensor:
             blocked = tokens.blocked(rows[some])
             if also is not None:
                 more = also[some].flatten(0, 1)
                 blocked = more if blocked is None else blocked | more
-            return self.module_(tokens.read(rows[some]).to(device), blocked=_moved(blocked, device), **place).cpu()
+            values = tokens.put(tokens.read(rows[some]), device)
+            return self.module_(values, blocked=_moved(blocked, device), **place).cpu()
 
         with torch.no_grad():
             return torch.cat(in_pieces(run, len(rows), most, device)).numpy()
@@ -374,7 +434,14 @@ class _TokenEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
     def _weights(self, tokens: Tokens, rows: np.ndarray) -> Tensor:
         """Weights over tokens (rows, groups, areas, P) that sum to one over P, averaged over heads."""
-        raise TypeError(f"{type(self).__name__} has no weights over tokens that sum to one")
+        return self._heads(tokens, rows).mean(2)
+
+    def _heads(self, tokens: Tokens, rows: np.ndarray) -> Tensor:
+        """(rows, groups, heads, areas, P)."""
+        device = next(self.module_.parameters()).device
+        values, blocked = tokens.put(tokens.read(rows), device), _moved(tokens.blocked(rows), device)
+        found = self.module_.reader.attend(values.flatten(0, 1), blocked=blocked, **self.place(tokens, device))
+        return found.unflatten(0, tuple(values.shape[:2]))
 
     def attention(self, X: Any) -> xr.DataArray:
         """Where each area reads: weights over tokens that sum to one in each picture.
@@ -453,13 +520,19 @@ def _moved(value: Tensor | None, device: torch.device) -> Tensor | None:
 
 def _hold_back(X: Any, n: int, settings: Training, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Training rows, and rows held back for choosing the epoch; samples of one group are never torn apart."""
-    everything = np.arange(n)
+    everything, by = np.arange(n), settings.validation_by
+    known = []
+    if isinstance(X, xr.DataArray):
+        known = [str(name) for name, entry in X.coords.items() if entry.dims == ("sample",)]
+    if by not in known and by != Training.validation_by:
+        there = f"the samples of X have {known}" if known else "the samples of X have no coordinates"
+        raise AlignmentError(f"validation_by={by!r}: {there}. Name one of the coordinates of the samples.")
     if settings.validation == 0:
         return everything, everything[:0]
     groups = everything
-    if isinstance(X, xr.DataArray) and settings.validation_by in X.coords:
+    if by in known:
         first: dict[Any, int] = {}
-        groups = np.array([first.setdefault(value, row) for row, value in enumerate(X[settings.validation_by].values)])
+        groups = np.array([first.setdefault(value, row) for row, value in enumerate(X[by].values)])
     names = np.unique(groups)
     count = min(max(LEAST_HELD_BACK if len(names) == n else 1, round(settings.validation * len(names))), len(names))
     taken = rng.choice(names, count, replace=False)

@@ -10,12 +10,13 @@ import xarray as xr
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin, clone
 from sklearn.utils.validation import check_is_fitted
 
+from .._numbers import amount, whole
 from ..compute.progress import progress
 from ..compute.random import check_random_state
 from ..exceptions import AlignmentError, DegenerateDataError
 from ..representation import labelled
 from .ablation import of_areas, token_importance
-from .encoder import _TokenEncoder
+from .encoder import TokenEncoder
 
 
 class EncoderEnsemble(MultiOutputMixin, RegressorMixin, BaseEstimator):
@@ -63,7 +64,7 @@ class EncoderEnsemble(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
     def __init__(
         self,
-        encoder: _TokenEncoder,
+        encoder: TokenEncoder,
         n_members: int = 10,
         *,
         by: str | None = None,
@@ -78,10 +79,13 @@ class EncoderEnsemble(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
     def fit(self, X: Any, Y: Any, *, seen: Any = None) -> EncoderEnsemble:
         """Fit every member; arguments as for the encoder."""
-        if self.n_members < 1:
-            raise ValueError(f"n_members={self.n_members}; expected at least 1")
-        if not self.temperature >= 0:
-            raise ValueError(f"temperature={self.temperature}; expected 0 or more")
+        n_members = whole(self.n_members, "n_members", least=1)
+        temperature = amount(self.temperature, "temperature")
+        if not isinstance(self.encoder, TokenEncoder):
+            made = f"the class {self.encoder.__name__}" if isinstance(self.encoder, type) else f"{self.encoder!r}"
+            raise ValueError(
+                f"encoder={made}: expected an encoder of token maps that is fitted by steps, such as RoutedEncoder()."
+            )
         checkpoint = getattr(self.encoder.training, "checkpoint", None)
         if checkpoint is not None and not Path(checkpoint).is_dir():
             raise ValueError(
@@ -90,10 +94,10 @@ class EncoderEnsemble(MultiOutputMixin, RegressorMixin, BaseEstimator):
             )
         rng = check_random_state(self.random_state)
         layers = self._layers(X)
-        seeds = rng.integers(2**31 - 1, size=self.n_members)  # layers are weighed on the same held-back samples
-        self.members_: dict[str, list[_TokenEncoder]] = {layer: [] for layer in layers}
+        seeds = rng.integers(2**31 - 1, size=n_members)  # layers are weighed on the same held-back samples
+        self.members_: dict[str, list[TokenEncoder]] = {layer: [] for layer in layers}
         jobs = [(layer, int(seed)) for layer in layers for seed in seeds]
-        for layer, seed in progress(jobs, f"{len(jobs)} members"):
+        for layer, seed in progress(jobs, "members of the ensemble"):
             member = clone(self.encoder).set_params(random_state=seed)
             self.members_[layer].append(member.fit(self._part(X, layer), Y, seen=seen))
         r = np.stack([_mean([one.held_back_r_ for one in members]) for members in self.members_.values()])
@@ -102,7 +106,7 @@ class EncoderEnsemble(MultiOutputMixin, RegressorMixin, BaseEstimator):
                 "layers are weighed by their correlation on held-back samples, and nothing is held back; set "
                 "training=Training(validation=0.1) in the encoder"
             )
-        logits = self.temperature * np.nan_to_num(r)
+        logits = temperature * np.nan_to_num(r)
         share = np.exp(logits - logits.max(axis=0))
         share /= share.sum(axis=0)
         first = self._first()
@@ -116,7 +120,7 @@ class EncoderEnsemble(MultiOutputMixin, RegressorMixin, BaseEstimator):
         self.targets_, self.one_target_ = first.targets_, first.one_target_
         return self
 
-    def _first(self) -> _TokenEncoder:
+    def _first(self) -> TokenEncoder:
         return next(iter(self.members_.values()))[0]
 
     def _names(self, X: Any) -> np.ndarray:

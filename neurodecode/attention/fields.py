@@ -14,6 +14,7 @@ from sklearn.model_selection import KFold, check_cv
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 from torch import Tensor
 
+from .._numbers import amount, numbers_of
 from ..compute.batching import batches
 from ..compute.device import resolve
 from ..compute.progress import progress
@@ -25,6 +26,7 @@ from ..linear._capacity import allowed, said
 from ..linear.ridge import _warn_edges as warn_edges
 from ..representation import Labels, check_finite, check_same_samples, check_same_units, labelled
 from .capacity import SLACK
+from .positions import GRID, named_axes
 from .tokens import Tokens, warn_features
 
 ROWS_POOLED = 256
@@ -113,8 +115,9 @@ class GaussianFieldEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : (sample, token, unit) maps, places on ``row`` and ``col`` of the tokens; tokens that are not ``attended``
-            take no share of a pool. Pooled features are penalised on the scale of their standard deviation, so that
+        X : (sample, token, unit) maps, places on ``row`` and ``col`` of the tokens, without which labelled ones are
+            refused; a plain array is a square map, row after row. Tokens that are not ``attended`` take no share of a
+            pool. Pooled features are penalised on the scale of their standard deviation, so that
             neither the units of a feature nor the size of a pool decide how much it is held down. Y : (sample, unit).
         """
         check_same_samples(X, Y)
@@ -122,7 +125,8 @@ class GaussianFieldEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
         tokens = Tokens(X)
         targets = _inputs.targets(Y, type(self).__name__)
         check_consistent_length(np.empty(tokens.n), targets)
-        room = self._room(tokens, targets)
+        centres, sizes = self._candidates(tokens)
+        room, scale_of_map = self._room(tokens, targets), self._degrees()
         tokens.learn_scale(np.arange(tokens.n), check_random_state(0))
         warn_features(tokens, stacklevel=3)
         y = np.asarray(targets)
@@ -133,7 +137,6 @@ class GaussianFieldEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
         y[:, self.masked_] = 0
         if not _inputs.is_finite(y):
             check_finite(Y, "Y")
-        centres, sizes = self._candidates(tokens)
         pools = torch.from_numpy(_pools(tokens.places, centres, sizes)).to(device)
         mean, spread = y.mean(0), y.std(0)
         flat = _inputs.constant(y) | (spread == 0)
@@ -145,7 +148,7 @@ class GaussianFieldEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
         self.alpha_ = np.zeros(y.shape[1])
         self.coef_ = np.zeros((tokens.n_features, y.shape[1]))
         self.intercept_ = np.where(flat, y[0], mean)
-        for number in progress(range(len(pools)), f"{len(pools):,} pools"):
+        for number in progress(range(len(pools)), "pools"):
             z = self._pooled(tokens, pools[number], device).astype(np.float64)
             middle, scale = z.mean(0), np.where(_inputs.constant(z), 1.0, z.std(0))
             scale[scale == 0] = 1.0
@@ -161,7 +164,7 @@ class GaussianFieldEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
         self.centre_, self.size_ = centres[self.pool_], sizes[self.pool_]
         self.candidates_, self.places_ = (centres, sizes), tokens.places
         self._warn_edges(np.flatnonzero(~nowhere))
-        self._say_where()
+        self._say_where(scale_of_map)
         for fitted in (self.centre_, self.size_, self.x_, self.y_, self.alpha_):
             fitted[nowhere] = np.nan
         self.intercept_[self.masked_] = np.nan
@@ -227,12 +230,20 @@ class GaussianFieldEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
             warn_edges(np.searchsorted(-alphas, -self.alpha_[varies]), alphas, stacklevel=4)
 
     def _candidates(self, tokens: Tokens) -> tuple[np.ndarray, np.ndarray]:
-        if tokens.places.shape[1] != 2:
+        if tokens.labels is not None and not named_axes(tokens.labels):
+            there = sorted(str(name) for name, entry in tokens.labels.coords.items() if entry.dims == ("token",))
             raise AlignmentError(
-                f"{tokens.n_tokens} tokens lie along a line; a Gaussian pool needs a map, with 'row' and 'col' on token"
+                f"the tokens of X have {f'the coordinates {there}' if there else 'no coordinates'}; a Gaussian pool "
+                "needs 'row' and 'col', which say where they lie. Plain arrays are taken as square maps, row after row."
             )
-        centres = tokens.places if self.centres is None else np.atleast_2d(np.asarray(self.centres, dtype=float))
-        sizes = np.asarray(self.sizes, dtype=float).ravel()
+        if tokens.axes != GRID:
+            lie = "along a line" if len(tokens.axes) == 1 else f"along {', '.join(tokens.axes)}"
+            raise AlignmentError(
+                f"{tokens.n_tokens} tokens lie {lie}; a Gaussian pool needs a map, with 'row' and 'col' alone on token"
+            )
+        said = "one or more places (row, col)"
+        centres = tokens.places if self.centres is None else np.atleast_2d(numbers_of(self.centres, "centres", said))
+        sizes = numbers_of(self.sizes, "sizes", "one or more numbers above 0").ravel()
         if centres.ndim != 2 or centres.shape[1] != 2 or not len(centres):
             raise ValueError(f"centres has the shape {centres.shape}; expected (candidates, 2): row and column")
         if not len(sizes) or not (sizes > 0).all():
@@ -264,12 +275,16 @@ class GaussianFieldEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
             raise ValueError(f"nonlinearity={self.nonlinearity!r}; expected 'log', None or a function of a tensor")
         return z.cpu().numpy()
 
-    def _say_where(self) -> None:
+    def _degrees(self) -> float:
+        """Degrees a token, or 1 where places stay in tokens."""
+        scale = 1.0 if self.degrees is None else amount(self.degrees, "degrees", unit="degrees of visual angle a token")
+        if scale == 0:
+            raise ValueError(f"degrees={self.degrees!r}: expected degrees of visual angle a token, above 0.")
+        return scale
+
+    def _say_where(self, scale: float) -> None:
         """Centre and size in degrees from the middle of the map, right and up positive, where the scale is known."""
         middle = (self.places_.max(0) + self.places_.min(0)) / 2
-        scale = 1.0 if self.degrees is None else float(self.degrees)
-        if scale <= 0:
-            raise ValueError(f"degrees={self.degrees}; expected degrees of visual angle a token, above 0")
         self.y_ = (middle[0] - self.centre_[:, 0]) * scale
         self.x_ = (self.centre_[:, 1] - middle[1]) * scale
         self.size_ = self.size_ * scale

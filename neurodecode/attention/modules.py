@@ -57,11 +57,24 @@ class Readout(nn.Module):
 
 
 class Reader(nn.Module):
-    """What reads tokens (b, P, D) and gives a vector an area (b, areas, width)."""
+    """What reads tokens and gives a vector an area; a torch module of a :class:`TokenEncoder`.
+
+    A subclass fills in
+
+    - ``forward(tokens, *, blocked=None, **place)``: standardised tokens (b, P, D) to (b, areas, width). ``blocked`` is
+      boolean (b, 1 or areas, P), True for tokens that take no part, or None; ``place`` what the encoder's ``place``
+      says;
+    - ``room``, by which the memory of a fit is predicted;
+    - ``attend``, where areas weigh tokens: the encoder then has ``attention`` and ``token_importance``.
+    """
 
     def room(self, n_tokens: int, n_features: int, *, blocked: bool = False) -> int:
-        """Numbers that a step keeps of one picture, at most."""
-        raise TypeError(f"{type(self).__name__} does not say what a step keeps")
+        """Numbers that a step keeps of one picture for the way back, at most."""
+        raise TypeError(f"{type(self).__name__} does not say what a step keeps: give it room(n_tokens, n_features).")
+
+    def attend(self, tokens: Tensor, *, blocked: Tensor | None = None, **place: Any) -> Tensor:
+        """Weights (b, heads, areas, P) that sum to one over tokens."""
+        raise TypeError(f"{type(self).__name__} has no weights over tokens that sum to one")
 
 
 class Router(Reader):
@@ -130,9 +143,10 @@ class Router(Reader):
         self,
         tokens: Tensor,
         *,
+        blocked: Tensor | None = None,
         code: Tensor | None = None,
         rows: Tensor | None = None,
-        blocked: Tensor | None = None,
+        **place: Any,
     ) -> Tensor:
         """Weights (b, heads, queries, P) that sum to one over tokens.
 
@@ -195,6 +209,12 @@ class StaticMap(Reader):
     def forward(self, tokens: Tensor, *, blocked: Tensor | None = None, rows: Tensor | None = None) -> Tensor:
         """(b, P, D) -> (b, areas, D)."""
         return self.weights(len(tokens), blocked, rows) @ tokens
+
+    def attend(
+        self, tokens: Tensor, *, blocked: Tensor | None = None, rows: Tensor | None = None, **place: Any
+    ) -> Tensor:
+        """(b, P, D) -> (b, 1, areas, P)."""
+        return self.weights(len(tokens), blocked, rows).expand(len(tokens), -1, -1)[:, None]
 
     def room(self, n_tokens: int, n_features: int, *, blocked: bool = False) -> int:
         return len(self.map) * (3 * n_features + (4 * n_tokens if blocked else 0))

@@ -46,8 +46,16 @@ def stack_people(people: Mapping[str, tuple[Any, Any]]) -> tuple[xr.DataArray, x
     >>> X.shape, Y.shape, int(seen.sum())
     ((3, 4, 2), (3, 6), 12)
     """
+    if not isinstance(people, Mapping):
+        raise ValueError(f"people is a {type(people).__name__}; expected {{name: (X, Y)}}")
     if not people:
         raise ValueError("no person was given; pass {name: (X, Y)}")
+    for name, pair in people.items():
+        if not (isinstance(pair, (tuple, list)) and len(pair) == 2 and all(isinstance(x, xr.DataArray) for x in pair)):
+            raise ValueError(
+                f"person {name!r} came as a {type(pair).__name__}; expected (X, Y): labelled tokens and responses, "
+                "from as_representation"
+            )
     pictures: dict[str, tuple[str, int]] = {}
     for name, (X, Y) in people.items():
         check_same_samples(X, Y)

@@ -11,14 +11,14 @@ import xarray as xr
 from torch import Tensor
 
 GRID = ("row", "col")
-LINE = ("position", "lag")
+LINE, LAG = "position", "lag"
 TEMPERATURE = 10_000.0
 
 
 def token_places(X: Any, n_tokens: int) -> np.ndarray:
-    """Places of tokens, (tokens, 2) on a grid or (tokens, 1) along a line.
+    """Places of tokens, (tokens, axes): on a grid, along a line, some seconds ago, or two of these.
 
-    Read off the token coordinates ``row`` and ``col``, or ``position`` or ``lag`` (seconds). Without them a square
+    Read off the token coordinates ``row`` and ``col``, or ``position``; and ``lag`` (seconds). Without them a square
     number of tokens is a grid read row by row, any other number a line.
 
     Examples
@@ -28,32 +28,34 @@ def token_places(X: Any, n_tokens: int) -> np.ndarray:
     >>> token_places(None, 3).ravel().tolist()
     [0.0, 1.0, 2.0]
     """
-    named = {}
-    if isinstance(X, xr.DataArray):
-        named = {str(name): entry.values for name, entry in X.coords.items() if entry.dims == ("token",)}
-    if all(name in named for name in GRID):
-        return np.stack([np.asarray(named[name], dtype=float) for name in GRID], axis=1)
-    for name in LINE:
-        if name in named:
-            return np.asarray(named[name], dtype=float)[:, None]
-    side = math.isqrt(n_tokens)
-    if side * side == n_tokens and side > 1:
-        rows, cols = np.divmod(np.arange(n_tokens), side)
+    axes, given = token_axes(X, n_tokens), named_axes(X)
+    if given:
+        return np.stack([np.asarray(X[name].values, dtype=float) for name in axes], axis=1)
+    if axes == GRID:
+        rows, cols = np.divmod(np.arange(n_tokens), math.isqrt(n_tokens))
         return np.stack([rows, cols], axis=1).astype(float)
     return np.arange(n_tokens, dtype=float)[:, None]
 
 
-def line_name(X: Any) -> str:
-    """What a place along a line is called: ``position``, or ``lag`` where the tokens carry that.
+def token_axes(X: Any, n_tokens: int) -> tuple[str, ...]:
+    """Names of the axes along which tokens lie.
 
     Examples
     --------
-    >>> line_name(None)
-    'position'
+    >>> token_axes(None, 4), token_axes(None, 3)
+    (('row', 'col'), ('position',))
     """
-    if not isinstance(X, xr.DataArray):
-        return LINE[0]
-    return next((name for name in LINE if name in X.coords and X.coords[name].dims == ("token",)), LINE[0])
+    side = math.isqrt(n_tokens)
+    return named_axes(X) or (GRID if side * side == n_tokens and side > 1 else (LINE,))
+
+
+def named_axes(X: Any) -> tuple[str, ...]:
+    """Axes that the coordinates of the tokens say; empty where they say none."""
+    there = set()
+    if isinstance(X, xr.DataArray):
+        there = {str(name) for name, entry in X.coords.items() if entry.dims == ("token",)}
+    where = GRID if there.issuperset(GRID) else (LINE,) if LINE in there else ()
+    return where + ((LAG,) if LAG in there else ())
 
 
 def sine_code(places: np.ndarray, width: int, span: np.ndarray | None = None) -> Tensor:
@@ -63,7 +65,7 @@ def sine_code(places: np.ndarray, width: int, span: np.ndarray | None = None) ->
 
     Parameters
     ----------
-    places : (tokens, 1 or 2). width : numbers a token. span : (axes, 2) lowest and highest place; by default of these.
+    places : (tokens, axes). width : numbers a token. span : (axes, 2) lowest and highest place; by default of these.
 
     Returns
     -------

@@ -12,10 +12,12 @@ import xarray as xr
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
+from .._numbers import whole
+from ..compute.device import resolve
 from ..compute.training import Training
 from ..exceptions import AlignmentError
 from ..representation import check_same_units
-from .encoder import _TokenEncoder
+from .encoder import TokenEncoder
 from .modules import Reader, Router
 from .tokens import Tokens
 
@@ -51,11 +53,11 @@ class Routing:
         for name, value, known in (("positions", self.positions, POSITIONS), ("values", self.values, VALUES)):
             if value not in known:
                 raise ValueError(f"{name}={value!r}; expected one of {known}")
-        if self.hidden is not None and self.hidden < 1:
-            raise ValueError(f"hidden={self.hidden}; expected 1 or more, or None")
+        if self.hidden is not None:
+            object.__setattr__(self, "hidden", whole(self.hidden, "hidden", least=1))
 
 
-class RoutedEncoder(_TokenEncoder):
+class RoutedEncoder(TokenEncoder):
     r"""Encoding model in which every area looks for what it reads.
 
     An area's learned query q attends over the tokens x_p of a picture, a sentence or a sound; what it reads is turned
@@ -137,26 +139,24 @@ class RoutedEncoder(_TokenEncoder):
             raise ValueError(f"routing={self.routing!r}; expected attention.Routing(...), or None")
         return self.routing
 
-    def _reader(self, n_areas: int, tokens: Tokens, settings: Training) -> tuple[Reader, int]:
-        if self.n_heads < 1 or self.width < 1 or self.width % self.n_heads:
-            raise ValueError(
-                f"width={self.width} and n_heads={self.n_heads}: the width must be a multiple of the heads"
-            )
+    def reader(self, n_areas: int, tokens: Tokens, settings: Training) -> tuple[Reader, int]:
+        """The module that attends, and the width of what it reads."""
+        width, heads = whole(self.width, "width", least=1), whole(self.n_heads, "n_heads", least=1)
+        if width % heads:
+            raise ValueError(f"width={width} and n_heads={heads}: the width must be a multiple of the heads")
         routing = self._routing()
-        if routing.values == "raw" and tokens.n_features % self.n_heads:
-            raise ValueError(
-                f"values='raw' splits {tokens.n_features} features over {self.n_heads} heads; choose a divisor"
-            )
+        if routing.values == "raw" and tokens.n_features % heads:
+            raise ValueError(f"values='raw' splits {tokens.n_features} features over {heads} heads; choose a divisor")
         return Router(
             n_areas,
             tokens.n_features,
-            self.width,
-            self.n_heads,
-            hidden=routing.hidden or 2 * self.width,
+            width,
+            heads,
+            hidden=routing.hidden or 2 * width,
             dropout=settings.dropout,
             values=routing.values,
             learned_places=tokens.size if routing.positions == "learned" else 0,
-        ), self.width
+        ), width
 
     def _take_over(self, tokens: Tokens) -> None:
         """Everything but the queries from the trunk, frozen."""
@@ -189,7 +189,7 @@ class RoutedEncoder(_TokenEncoder):
         router.load_state_dict(known, strict=False)
         for name, weight in router.named_parameters():
             weight.requires_grad_(name == "query")
-        tokens.use_scale(trunk.token_mean_, trunk.token_scale_)
+        tokens.use_scale(trunk.token_mean_, trunk.token_scale_, device=resolve(self._settings().device))
         self.token_mean_, self.token_scale_ = tokens.mean, tokens.scale
 
     def _given(self) -> list[Tensor]:
@@ -204,7 +204,8 @@ class RoutedEncoder(_TokenEncoder):
         assert isinstance(reader, Router)
         return reader
 
-    def _place(self, tokens: Tokens, device: torch.device) -> dict[str, Any]:
+    def place(self, tokens: Tokens, device: torch.device) -> dict[str, Any]:
+        """Codes of the places, or their rows in the table of learned ones; nothing where content alone counts."""
         positions = self._routing().positions
         if positions == "learned":
             rows = self._rows_of_places(tokens)
@@ -224,19 +225,6 @@ class RoutedEncoder(_TokenEncoder):
             raise ValueError(f"query_ has the shape {tuple(new.shape)}; expected {tuple(query.shape)}")
         with torch.no_grad():
             query.copy_(new)
-
-    def _heads(self, tokens: Tokens, rows: np.ndarray) -> Tensor:
-        """(rows, groups, heads, areas, P)."""
-        device = self.router_.query.device
-        values = tokens.read(rows).to(device)
-        blocked = tokens.blocked(rows)
-        found = self.router_.attend(
-            values.flatten(0, 1), blocked=None if blocked is None else blocked.to(device), **self._place(tokens, device)
-        )
-        return found.unflatten(0, tuple(values.shape[:2]))
-
-    def _weights(self, tokens: Tokens, rows: np.ndarray) -> Tensor:
-        return self._heads(tokens, rows).mean(2)
 
     def attention(self, X: Any, *, per_head: bool = False) -> xr.DataArray:
         """Where each area looks: weights over tokens that sum to one in each picture.

@@ -7,28 +7,36 @@ from collections.abc import Sequence
 import numpy as np
 import xarray as xr
 
+from .._numbers import amount, numbers_of
+from ..exceptions import AlignmentError, TimingError
 from ..linear import Delays
+from ..linear._timeline import runs_of
+from .positions import LAG
 
 
-def past(X: xr.DataArray, seconds: Sequence[float], by: str | None = "run") -> xr.DataArray:
+def past(X: xr.DataArray, seconds: Sequence[float] | float, by: str | None = "run") -> xr.DataArray:
     """The past of every sample as tokens: what was there 0, 1, 2, ... seconds ago.
 
     token l of sample t is X[t - lag_l], within the run; zeros before its beginning. An encoder over these tokens learns
-    which lag an area reads, and when it depends on content, which word or frame.
+    which lag an area reads, and when it depends on content, which word or frame. Where samples have tokens already,
+    such as the places of a frame, tokens are all of them at every lag: lag after lag, in each the tokens of X.
 
     Parameters
     ----------
-    X : (sample, unit) continuous features with ``attrs["tr"]`` or ``attrs["sfreq"]``, samples of each run in order.
-    seconds : lags, multiples of the time between samples; positive ones lie in the past.
+    X : (sample, unit), or (sample, token, unit), continuous features with ``attrs["tr"]`` or ``attrs["sfreq"]``,
+        samples of each run in order.
+    seconds : one or more lags, multiples of the time between samples; positive ones lie in the past.
     by : sample coordinate of the runs; None: one run.
 
     Returns
     -------
-    DataArray (sample, token, unit) with ``lag`` (seconds) on token, coordinates and attrs of ``X``.
+    DataArray (sample, token, unit) with ``lag`` (seconds) on token, coordinates and attrs of ``X``. Tokens of X that
+    did not count (``attended``) do not count at any lag; zeros before a run count.
 
     Raises
     ------
-    TimingError : the time between samples is not known, or a lag is not a multiple of it.
+    TimingError : the time between samples is not known, or a lag is not a multiple of it. AlignmentError : a plain
+    array, no coordinate ``by``, lags there already.
 
     Source: Huth et al. (2016), Nature 532, methods (features delayed by several seconds).
 
@@ -40,8 +48,41 @@ def past(X: xr.DataArray, seconds: Sequence[float], by: str | None = "run") -> x
     >>> past(X, [0, 2], by=None).values[:, :, 0].tolist()
     [[1.0, 0.0], [2.0, 1.0], [3.0, 2.0], [4.0, 3.0]]
     """
-    wide = Delays(list(seconds), by=by).fit_transform(X)
-    values = np.asarray(wide).reshape(X.sizes["sample"], len(list(seconds)), X.sizes["unit"])
-    coords = {str(name): entry.variable for name, entry in X.coords.items()}
-    coords["lag"] = xr.Variable("token", np.asarray(list(seconds), dtype=float))
+    if not isinstance(X, xr.DataArray) or X.dims not in (("sample", "unit"), ("sample", "token", "unit")):
+        came = f"the dimensions {X.dims}" if isinstance(X, xr.DataArray) else f"a plain {type(X).__name__}"
+        raise AlignmentError(f"past: {came}; expected a labelled (sample, unit) or (sample, token, unit).")
+    if LAG in X.coords:
+        raise AlignmentError(f"past: X has the coordinate {LAG!r} already; take the past once, with all lags.")
+    lags = np.atleast_1d(numbers_of(seconds, "seconds", "one or more lags in seconds"))
+    runs_of(X, len(X), by, "past")
+    delays = Delays(lags, by=by, tr=_between(X))
+    known = {str(name): entry for name, entry in X.coords.items()}
+    moments = {name: entry.variable for name, entry in known.items() if entry.dims == ("sample",)}
+
+    def earlier(values: np.ndarray) -> np.ndarray:
+        """(samples, ...) -> (samples, lags, ...)."""
+        flat = xr.DataArray(values.reshape(len(X), -1), dims=("sample", "unit"), coords=moments)
+        return np.asarray(delays.fit_transform(flat)).reshape(len(X), len(lags), *values.shape[1:])
+
+    places = X.sizes.get("token", 1)
+    coords = {**moments, LAG: xr.Variable("token", np.repeat(lags, places))}
+    coords |= {name: entry.variable for name, entry in known.items() if entry.dims == ("unit",)}
+    coords |= {
+        name: xr.Variable("token", np.tile(entry.values, len(lags)), entry.attrs)
+        for name, entry in known.items()
+        if entry.dims == ("token",)
+    }
+    if "attended" in known and known["attended"].dims == ("sample", "token"):
+        missing = earlier((~known["attended"].values.astype(bool)).astype(np.float32))
+        coords["attended"] = xr.Variable(("sample", "token"), missing.reshape(len(X), -1) == 0)
+    values = earlier(X.values).reshape(len(X), len(lags) * places, X.sizes["unit"])
     return xr.DataArray(values, dims=("sample", "token", "unit"), coords=coords, attrs=dict(X.attrs))
+
+
+def _between(X: xr.DataArray) -> float:
+    """Seconds between samples."""
+    if "tr" in X.attrs:
+        return amount(X.attrs["tr"], "attrs['tr']", unit="seconds")
+    if "sfreq" in X.attrs:
+        return 1 / amount(X.attrs["sfreq"], "attrs['sfreq']", least=1e-9, unit="Hz")
+    raise TimingError("past needs the time between samples, and X has no attrs['tr'] (seconds) or attrs['sfreq'] (Hz).")

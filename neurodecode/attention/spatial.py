@@ -8,16 +8,15 @@ from typing import Any
 import numpy as np
 import torch
 import xarray as xr
-from torch import Tensor
 
+from .._numbers import whole
 from ..compute.training import Training
-from .encoder import _TokenEncoder
+from .encoder import TokenEncoder
 from .modules import Factors, Reader, StaticMap
-from .positions import GRID
 from .tokens import Tokens
 
 
-class _StaticEncoder(_TokenEncoder):
+class _StaticEncoder(TokenEncoder):
     """What encoders with fixed places share: tokens that come in another order are met by their places."""
 
     usual = Training(learning_rate=0.05, dropout=0.0)
@@ -37,14 +36,14 @@ class _StaticEncoder(_TokenEncoder):
         self.training = training
         self.random_state = random_state
 
-    def _place(self, tokens: Tokens, device: torch.device) -> dict[str, Any]:
+    def place(self, tokens: Tokens, device: torch.device) -> dict[str, Any]:
+        """Rows of the places in the tables of the fit, where tokens come in another order."""
         rows = self._rows_of_places(tokens)
         return {"rows": None if rows is None else rows.to(device)}
 
     def _on_tokens(self, values: np.ndarray) -> dict[str, Any]:
         """Coordinates of the places of the fit."""
-        names = GRID if values.shape[1] == 2 else (self.line_,)
-        return {name: ("token", values[:, axis]) for axis, name in enumerate(names)}
+        return {name: ("token", values[:, axis]) for axis, name in enumerate(self.axes_)}
 
 
 class SpatialFeatureEncoder(_StaticEncoder):
@@ -84,7 +83,8 @@ class SpatialFeatureEncoder(_StaticEncoder):
     4
     """
 
-    def _reader(self, n_areas: int, tokens: Tokens, settings: Training) -> tuple[Reader, int]:
+    def reader(self, n_areas: int, tokens: Tokens, settings: Training) -> tuple[Reader, int]:
+        """One map of places an area, and as many numbers as features."""
         return StaticMap(n_areas, tokens.size), tokens.n_features
 
     @property
@@ -100,14 +100,6 @@ class SpatialFeatureEncoder(_StaticEncoder):
         reader = self.module_.reader
         assert isinstance(reader, StaticMap)
         return reader
-
-    def _weights(self, tokens: Tokens, rows: np.ndarray) -> Tensor:
-        blocked = tokens.blocked(rows)
-        reader = self._map()
-        device, n = reader.map.device, len(rows) * tokens.groups
-        blocked = None if blocked is None else blocked.to(device)
-        weights = reader.weights(n, blocked, **self._place(tokens, device)).expand(n, -1, -1)
-        return weights.unflatten(0, (len(rows), tokens.groups))
 
 
 class FactorizedEncoder(_StaticEncoder):
@@ -164,10 +156,10 @@ class FactorizedEncoder(_StaticEncoder):
         )
         self.rank = rank
 
-    def _reader(self, n_areas: int, tokens: Tokens, settings: Training) -> tuple[Reader, int]:
-        if self.rank < 1:
-            raise ValueError(f"rank={self.rank}; expected at least 1")
-        return Factors(n_areas, tokens.size, tokens.n_features, self.rank), self.rank
+    def reader(self, n_areas: int, tokens: Tokens, settings: Training) -> tuple[Reader, int]:
+        """Products of places and features, ``rank`` an area."""
+        rank = whole(self.rank, "rank", least=1)
+        return Factors(n_areas, tokens.size, tokens.n_features, rank), rank
 
     @property
     def where_(self) -> xr.DataArray:

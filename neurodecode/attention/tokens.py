@@ -13,7 +13,7 @@ from torch import Tensor
 from ..compute.batching import batches
 from ..exceptions import AlignmentError, DegenerateDataError, NeurodecodeWarning
 from ..linear import _inputs
-from .positions import token_places
+from .positions import token_axes, token_places
 
 ROWS_READ = 64  # samples that go through a module at once, when it is not fitted
 HELD = 1 << 30  # bytes of tokens that are kept in memory on one scale
@@ -54,7 +54,7 @@ class Tokens:
             raise DegenerateDataError(f"X has the shape {tuple(values.shape)}: there is nothing to read.")
         self.order = self._groups(within)
         self.groups, self.size = self.order.shape
-        self.places = self._places()
+        self.axes, self.places = token_axes(self.labels, self.size), self._places()
         attended = None if self.labels is None else self.labels.coords.get("attended")
         self.attended = None
         if attended is not None and set(attended.dims) == {"sample", "token"}:
@@ -73,6 +73,7 @@ class Tokens:
         self.mean = torch.zeros(self.n_features)
         self.scale = torch.ones(self.n_features)
         self.held: Tensor | None = None
+        self.late = False
         self.still = self.again = np.empty(0, dtype=int)
 
     @property
@@ -116,10 +117,20 @@ class Tokens:
         return first
 
     def read(self, rows: np.ndarray) -> Tensor:
-        """Values of some samples, (len(rows), groups, P, D) float32, on the scale of the training samples."""
+        """Values of some samples, (len(rows), groups, P, D) float32, for :meth:`put`.
+
+        They are on the scale of the training samples, or, ``late``, as they are.
+        """
         if self.held is not None:
             return self.held[torch.from_numpy(np.asarray(rows))]
-        return self._scaled(self.raw(rows))
+        return self.raw(rows) if self.late else self._scaled(self.raw(rows))
+
+    def put(self, values: Tensor, device: torch.device) -> Tensor:
+        """What was read, where it is computed with, on the scale of the training samples."""
+        there = values.to(device)
+        if not self.late or self.held is not None:
+            return there
+        return (there - self.mean.to(device)).div_(self.scale.to(device))
 
     def raw(self, rows: np.ndarray) -> Tensor:
         """Values of some samples as they are, (len(rows), groups, P, D); float64 where they come in 64 bits."""
@@ -135,7 +146,8 @@ class Tokens:
             found[upwards] = part
         if not np.isfinite(found.sum(dtype=np.float64)) and not np.isfinite(found).all():
             bad = rows[np.flatnonzero(~np.isfinite(found).all(axis=(1, 2)))[0]]
-            name = self.labels["stimulus"].values[bad] if self.labels is not None else bad
+            named = self.labels is not None and "stimulus" in self.labels.coords
+            name = str(self.labels["stimulus"].values[bad]) if self.labels is not None and named else int(bad)
             raise DegenerateDataError(f"X holds NaN or infinite values, first in sample {name!r}.")
         if self.groups > 1:
             found = found[:, self.order]
@@ -185,9 +197,14 @@ class Tokens:
         self.mean = (mean + shift).to(kind)
         self.scale = torch.where(flat_line, torch.ones_like(spread), spread).to(kind)
 
-    def use_scale(self, mean: Tensor, scale: Tensor, *, hold: bool = True) -> None:
-        """Take the scale of a fit; small arrays in memory are brought to it once, where there is room (``hold``)."""
+    def use_scale(self, mean: Tensor, scale: Tensor, *, hold: bool = True, device: torch.device | None = None) -> None:
+        """Take the scale of a fit; small arrays in memory are brought to it once, where there is room (``hold``).
+
+        Others are brought to it as they are read, or on a ``device`` other than the CPU after they went there; numbers
+        of 64 bits never go anywhere, as differences between them may need all of their digits.
+        """
         self.mean, self.scale, self.held = mean, scale, None
+        self.late = device is not None and device.type != "cpu" and self.dtype == np.float32
         if hold and self.in_memory and 4 * self.n * self.n_tokens * self.n_features <= HELD:
             self.held = torch.empty(self.n, self.groups, self.size, self.n_features)
             for some in batches(self.n, ROWS_READ):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import numbers
 import os
 import queue
 import threading
@@ -40,7 +41,8 @@ class Training:
     clip : largest norm of the gradient; None: as it comes.
     dropout : share of hidden numbers set to 0 in training.
     validation : share of the training samples that are held back to choose the epoch; 0: the last epoch is taken.
-    validation_by : sample coordinate that is never torn apart by that split, where there is one.
+    validation_by : sample coordinate that is never torn apart by that split. ``"stimulus"`` where there is one;
+        another that is not there raises.
     patience : epochs without a better validation score after which fitting stops; None: all epochs are run.
     device : torch device, such as ``"cuda"``; None: the CPU. One that is not there raises.
     checkpoint : file written after each epoch, whole or not at all; a fit that was stopped goes on from it to the same
@@ -76,21 +78,23 @@ class Training:
 
     def __post_init__(self) -> None:
         wrong = [
-            f"{name}={value!r} ({expected})"
-            for name, value, good, expected in (
-                ("learning_rate", self.learning_rate, self.learning_rate > 0, "above 0"),
-                ("weight_decay", self.weight_decay, self.weight_decay >= 0, "0 or more"),
-                ("batch_size", self.batch_size, self.batch_size >= 1, "at least 1"),
-                ("clip", self.clip, self.clip is None or self.clip > 0, "above 0, or None"),
-                ("dropout", self.dropout, 0 <= self.dropout < 1, "from 0 to below 1"),
-                ("validation", self.validation, 0 <= self.validation < 1, "from 0 to below 1"),
-                ("patience", self.patience, self.patience is None or self.patience >= 1, "at least 1, or None"),
-                ("schedule", self.schedule, _is_schedule(self.schedule), "'cosine', 'constant' or (every, factor)"),
+            f"{name}={getattr(self, name)!r} ({expected})"
+            for name, good, expected in (
+                ("learning_rate", _number(self.learning_rate, least=0, open=True), "a number above 0"),
+                ("weight_decay", _number(self.weight_decay, least=0), "a number, 0 or more"),
+                ("batch_size", _count(self.batch_size), "a whole number, 1 or more"),
+                ("clip", self.clip is None or _number(self.clip, least=0, open=True), "a number above 0, or None"),
+                ("dropout", _number(self.dropout, least=0, below=1), "a number from 0 to below 1"),
+                ("validation", _number(self.validation, least=0, below=1), "a number from 0 to below 1"),
+                ("validation_by", isinstance(self.validation_by, str), "the name of a coordinate of the samples"),
+                ("patience", self.patience is None or _count(self.patience), "a whole number, 1 or more, or None"),
+                ("schedule", _is_schedule(self.schedule), "'cosine', 'constant' or (every, factor)"),
             )
             if not good
         ]
         if wrong:
             raise ValueError("Training cannot be set up: " + "; ".join(wrong) + ".")
+        object.__setattr__(self, "batch_size", int(self.batch_size))
 
     def rate(self, done: float, epoch: int) -> float:
         """Learning rate when the share ``done`` of all steps is behind, in epoch number ``epoch`` (from 0)."""
@@ -104,8 +108,18 @@ class Training:
 
 def _is_schedule(value: Any) -> bool:
     if isinstance(value, tuple):
-        return len(value) == 2 and value[0] >= 1 and value[1] > 0
-    return value in ("cosine", "constant")
+        return len(value) == 2 and _number(value[0], least=1) and _number(value[1], least=0, open=True)
+    return isinstance(value, str) and value in ("cosine", "constant")
+
+
+def _number(value: Any, *, least: float, below: float = math.inf, open: bool = False) -> bool:
+    """Whether ``value`` is a finite number from ``least`` on, or above it where ``open``, and below ``below``."""
+    real = isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
+    return real and least <= float(value) < below and not (open and value == least)
+
+
+def _count(value: Any) -> bool:
+    return _number(value, least=1) and int(value) == value
 
 
 @dataclass

@@ -240,9 +240,11 @@ class TestFeatures:
         model = GaussianFieldEncoder(sizes=[0.5, 2.0]) if encoder == "gaussian" else STEPPED[encoder]()
         more = np.concatenate([X, np.full((N, P, 1), 3.0, np.float32), X[:, :, 1:2]], axis=2)
         names = [f"s{number}" for number in range(N)]
+        place = {"row": np.repeat(range(4), 4), "col": np.tile(range(4), 4)}
         shown = as_representation(
-            more, stimulus=names, kind="network", dims=("sample", "token", "unit"), unit={"layer": list("aaaaaabc")}
-        )
+            more, stimulus=names, kind="network", dims=("sample", "token", "unit"), unit={"layer": list("aaaaaabc")},
+            token=place,
+        )  # fmt: skip
         with warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("always")
             model.fit(shown, Y)

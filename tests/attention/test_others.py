@@ -282,6 +282,68 @@ class TestSequences:
         assert found["lag"].values.tolist() == [0, 2] and found.dims == ("sample", "token", "unit")
         with pytest.raises(TimingError, match="3"):
             past(X, [0, 3])
+        np.testing.assert_array_equal(past(X, 2), found[:, 1:])
+        X.attrs = {"sfreq": 0.5}
+        np.testing.assert_array_equal(past(X, [0, 2]), found)
+        X.attrs = {}
+        with pytest.raises(TimingError, match="past needs the time between samples"):
+            past(X, [0, 2])
+
+    def frames(self, n=300):
+        """Frames of 2 x 3 places in two runs, an image every two seconds."""
+        rng = np.random.default_rng(7)
+        return as_representation(
+            rng.normal(size=(n, 6, 6)), stimulus=[f"frame {number}" for number in range(n)], kind="network",
+            dims=("sample", "token", "unit"), sample={"run": np.repeat([1, 2], n // 2)},
+            token={"row": np.repeat([0, 1], 3), "col": np.tile([0, 1, 2], 2)}, unit={"layer": list("aabbcc")},
+            attrs={"tr": 2.0},
+        )  # fmt: skip
+
+    def test_frames_with_places_are_tokens_at_every_lag(self):
+        X = self.frames(8)
+        seen = np.random.default_rng(0).random((8, 6)) < 0.5
+        found = past(X.assign_coords(attended=(("sample", "token"), seen)), [0, 4])
+        assert dict(found.sizes) == {"sample": 8, "token": 12, "unit": 6}
+        assert found["lag"].values.tolist() == [0] * 6 + [4] * 6
+        assert found["row"].values.tolist() == [0, 0, 0, 1, 1, 1] * 2
+        assert found["layer"].values.tolist() == list("aabbcc")
+        assert found.dtype == X.dtype and found.attrs["tr"] == 2.0 and set(found.coords) >= set(X.coords)
+        for sample in range(8):
+            within = sample % 4 >= 2  # two frames back lie in the same run
+            np.testing.assert_array_equal(found[sample, :6], X[sample])
+            np.testing.assert_array_equal(found[sample, 6:], X[sample - 2] if within else np.zeros((6, 6)))
+            assert found["attended"].values[sample, :6].tolist() == seen[sample].tolist()
+            assert found["attended"].values[sample, 6:].tolist() == (
+                seen[sample - 2].tolist() if within else [True] * 6
+            )
+
+    def test_the_place_and_the_lag_that_an_area_reads_are_found(self):
+        X = self.frames()
+        tokens, rng = past(X, [0, 2, 4]), np.random.default_rng(8)
+        planted = {"near": (0, 2, 2.0), "far": (1, 0, 4.0)}
+        Y = []
+        for row, col, lag in planted.values():
+            at = (tokens["row"] == row) & (tokens["col"] == col) & (tokens["lag"] == lag)
+            Y.append(tokens.values[:, np.flatnonzero(at.values)[0]] @ rng.normal(size=(6, 4)))
+        target = as_representation(
+            np.concatenate(Y, 1) + 0.2 * rng.normal(size=(300, 8)), stimulus=X["stimulus"].values, kind="fmri",
+            unit={"roi": ["near"] * 4 + ["far"] * 4}, sample={"run": X["run"].values},
+        )  # fmt: skip
+        training = Training(learning_rate=1e-2, batch_size=16, dropout=0.0)
+        model = RoutedEncoder(width=16, max_epochs=60, training=training, random_state=0)
+        mean = model.fit(tokens, target).attention(tokens).mean("sample")
+        best = mean.argmax("token").values
+        places = {name: tuple(float(mean[axis][at]) for axis in ("row", "col", "lag")) for name, at in
+                  zip(model.areas_, best)}  # fmt: skip
+        assert places == planted
+        order = rng.permutation(18)
+        fixed = RoutedEncoder(width=16, max_epochs=2, routing=Routing(positions="sine"), random_state=0)
+        for one in (model, fixed.fit(tokens, target)):
+            np.testing.assert_allclose(one.predict(tokens[:, order]), one.predict(tokens), atol=1e-5)
+            late = tokens.assign_coords(lag=("token", np.roll(tokens["lag"].values, 6)))
+            assert np.abs(one.predict(late) - one.predict(tokens)).max() > 1e-4  # places are lags too
+        static = SpatialFeatureEncoder(max_epochs=1, random_state=0).fit(tokens, target).map_
+        assert {"row", "col", "lag"} <= set(static.coords)
 
 
 class TestPeople:

@@ -31,8 +31,8 @@ def areas(world):
 class Even(RoutedEncoder):
     """A fake that attends evenly: fitted with queries that are held at nothing."""
 
-    def _reader(self, n_areas, tokens, settings):
-        reader, width = super()._reader(n_areas, tokens, settings)
+    def reader(self, n_areas, tokens, settings):
+        reader, width = super().reader(n_areas, tokens, settings)
         with torch.no_grad():
             reader.query.zero_()
         reader.query.requires_grad_(False)
@@ -42,8 +42,8 @@ class Even(RoutedEncoder):
 class Nameless(RoutedEncoder):
     """A fake without the embedding of its queries: what asks is one learned vector for all areas."""
 
-    def _reader(self, n_areas, tokens, settings):
-        reader, width = super()._reader(n_areas, tokens, settings)
+    def reader(self, n_areas, tokens, settings):
+        reader, width = super().reader(n_areas, tokens, settings)
         reader.query.register_hook(lambda gradient: gradient.mean(0).expand_as(gradient))
         with torch.no_grad():
             reader.query.copy_(reader.query[:1].expand_as(reader.query))
@@ -53,8 +53,8 @@ class Nameless(RoutedEncoder):
 class Placed(RoutedEncoder):
     """A fake that attends to places alone, whatever lies there."""
 
-    def _reader(self, n_areas, tokens, settings):
-        reader, width = super()._reader(n_areas, tokens, settings)
+    def reader(self, n_areas, tokens, settings):
+        reader, width = super().reader(n_areas, tokens, settings)
         logits = reader.logits
         reader.logits = lambda values, code: logits(torch.zeros_like(values), code)
         return reader, width

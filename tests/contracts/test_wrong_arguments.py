@@ -11,6 +11,16 @@ from sklearn.model_selection import KFold
 
 from neurodecode._names import lookup
 from neurodecode._numbers import amount, numbers_of, whole
+from neurodecode.attention import (
+    EncoderEnsemble,
+    FactorizedEncoder,
+    GaussianFieldEncoder,
+    RoutedEncoder,
+    Routing,
+    Training,
+    past,
+    stack_people,
+)
 from neurodecode.compute.nulls import permutation_orders
 from neurodecode.evaluation import SplitBy, cross_validate
 from neurodecode.linear import LinearClassifier, Ridge, Searchlight
@@ -101,6 +111,38 @@ def modelled(**settings):
 
 
 CLASSES = np.arange(24) % 2
+
+
+@cache
+def places(frames=24):
+    """Tokens on a grid, and what lies in their middle."""
+    grid = {"row": np.repeat(range(3), 3), "col": np.tile(range(3), 3)}
+    values = np.random.default_rng(2).normal(size=(frames, 9, 2))
+    X = as_representation(
+        values, stimulus=[f"s{i}" for i in range(frames)], kind="network", dims=("sample", "token", "unit"),
+        token=grid, sample={"run": np.repeat([1, 2, 3], frames // 3)}, attrs={"tr": 2.0},
+    )  # fmt: skip
+    return X, as_representation(values[:, 4], stimulus=X["stimulus"].values, kind="fmri", unit={"roi": ["a", "b"]})
+
+
+def routed(training=None, **settings):
+    given = {"width": 4, "max_epochs": 1, "random_state": 0, "training": Training(**(training or {}))}
+    return RoutedEncoder(**{**given, **settings}).fit(*places())
+
+
+def ensemble(encoder=None, *more, **settings):
+    few = RoutedEncoder(width=4, max_epochs=1) if encoder is None else encoder
+    return EncoderEnsemble(few, *(more or (1,)), **settings).fit(*places())
+
+
+def fields(**settings):
+    return GaussianFieldEncoder(**{"sizes": [1.0], **settings}).fit(*places())
+
+
+def read(share):
+    return routed().token_importance(*places(), share=share)
+
+
 WRONG = [
     (lambda: scored(permutations="10"), "permutations='10': expected a whole number"),
     (lambda: scored(permutations=2.5), "permutations=2.5: expected a whole number"),
@@ -140,6 +182,50 @@ WRONG = [
     (lambda: simulated.person(np.zeros((3, 3))), "a person looks at a World"),
     (lambda: simulated.person(world(), n_repeats="2"), "n_repeats='2'"),
     (lambda: simulated.eeg(world(), n_runs=1.5), "n_runs=1.5"),
+    (lambda: routed(width="8"), "width='8': expected a whole number, 1 or more"),
+    (lambda: routed(width=8.5), "width=8.5: expected a whole number"),
+    (lambda: routed(n_heads="2"), "n_heads='2': expected a whole number"),
+    (lambda: routed(max_epochs="3"), "max_epochs='3': expected a whole number, 1 or more"),
+    (lambda: routed(max_epochs=1.5), "max_epochs=1.5"),
+    (lambda: routed(by=3), "by=3: expected a coordinate of the units of Y such as 'roi'"),
+    (lambda: routed(by=[]), r"by=\[\]: expected a coordinate"),
+    (lambda: routed(by=["roi", 2]), r"by=\['roi', 2\]: expected a coordinate"),
+    (lambda: routed(routing=Routing(hidden="8")), "hidden='8': expected a whole number"),
+    (lambda: FactorizedEncoder("2").fit(*places()), "rank='2': expected a whole number, 1 or more"),
+    (lambda: ensemble(None, "3"), "n_members='3': expected a whole number, 1 or more"),
+    (lambda: ensemble(temperature="hot"), "temperature='hot': expected a number, 0 or more"),
+    (lambda: ensemble(temperature=-1), "temperature=-1"),
+    (lambda: ensemble(Ridge()), r"encoder=Ridge\(\): expected an encoder of token maps"),
+    (lambda: ensemble(RoutedEncoder), r"encoder=the class RoutedEncoder: expected .* such as RoutedEncoder\(\)"),
+    (lambda: ensemble("routed"), "encoder='routed': expected an encoder"),
+    (lambda: Training(batch_size="64"), r"batch_size='64' \(a whole number, 1 or more\)"),
+    (lambda: Training(batch_size=2.5), "batch_size=2.5"),
+    (lambda: Training(learning_rate="0.1"), r"learning_rate='0.1' \(a number above 0\)"),
+    (lambda: Training(learning_rate=np.nan), "learning_rate=nan"),
+    (lambda: Training(validation="x"), r"validation='x' \(a number from 0 to below 1\)"),
+    (lambda: Training(patience="3"), r"patience='3' \(a whole number, 1 or more, or None\)"),
+    (lambda: Training(clip="1", dropout="0"), "clip='1'.*; dropout='0'"),
+    (lambda: Training(schedule=("10", 0.5)), "schedule="),
+    (lambda: Training(schedule=3), "schedule=3"),
+    (lambda: Training(validation_by=3), "validation_by=3"),
+    (lambda: routed({"validation_by": "rn"}), r"validation_by='rn': the samples of X have \['stimulus', 'run'\]"),
+    (lambda: routed({"validation_by": "row"}), "validation_by='row': the samples of X have"),
+    (lambda: routed({"validation_by": "rn", "validation": 0}), "validation_by='rn'"),
+    (lambda: fields(degrees="x"), "degrees='x': expected a number of degrees of visual angle"),
+    (lambda: fields(degrees=0), "degrees=0: expected degrees of visual angle a token, above 0"),
+    (lambda: fields(sizes="x"), "sizes='x': expected one or more numbers above 0"),
+    (lambda: fields(sizes=["1", "2"]), "expected one or more numbers above 0"),
+    (lambda: fields(centres="middle"), "centres='middle': expected one or more places"),
+    (lambda: read("0.1"), "share='0.1': expected a number from 0 to 1"),
+    (lambda: read(2), "share=2"),
+    (lambda: past(features(), "4"), "seconds='4': expected one or more lags in seconds"),
+    (lambda: past(features(), ["0", "2"]), "expected one or more lags"),
+    (lambda: past(np.zeros((4, 2)), [0]), "a plain ndarray; expected a labelled"),
+    (lambda: past(places()[0], [0], by="rn"), r"past\(by='rn'\): X has the coordinates"),
+    (lambda: past(past(places()[0], [0]), [0]), "'lag' already"),
+    (lambda: stack_people([places()]), r"people is a list; expected \{name: \(X, Y\)\}"),
+    (lambda: stack_people({"x": places()[0]}), r"person 'x' came as a DataArray; expected \(X, Y\)"),
+    (lambda: stack_people({"x": (np.zeros((2, 4, 1)), np.zeros((2, 1)))}), r"person 'x' .*expected \(X, Y\): labelled"),
     (lambda: alike(permutations="many"), "permutations='many': expected a whole number"),
     (lambda: alike("shape", alpha="half"), "alpha='half': expected a number"),
     (lambda: alike("shape", alpha=3), "alpha=3: expected a number from 0"),
