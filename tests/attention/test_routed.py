@@ -453,7 +453,7 @@ class TestAgain:
         assert "RoutedEncoder" in result.attrs["estimator"]
 
     @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device here")
-    def test_cpu_and_gpu_agree(self):
+    def test_cpu_and_gpu_agree(self, tmp_path):
         world, model = small()
         model.set_params(by=areas(world), training=Training(dropout=0.0))
         first = model.fit(world.tokens, world.responses).predict(world.tokens)
@@ -464,3 +464,7 @@ class TestAgain:
             .predict(world.tokens)
         )
         np.testing.assert_allclose(second, first, atol=1e-4)
+        np.save(tmp_path / "tokens.npy", world.tokens)  # not held in memory: brought to one scale on the device
+        mapped = np.load(tmp_path / "tokens.npy", mmap_mode="r")
+        model.set_params(training=Training(dropout=0.0, device="cuda"))
+        np.testing.assert_allclose(clone(model).fit(mapped, world.responses).predict(mapped), first, atol=1e-4)

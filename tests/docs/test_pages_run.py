@@ -44,7 +44,7 @@ def run(source: str, space: dict) -> dict:
 def test_every_page_with_code_is_among_the_tests():
     found = {name(page): len(code(page)) for page in PAGES if code(page)}
     known = {**ELSEWHERE, "docs/howto/add_a_method.md": 1, "docs/howto/many_machines.md": 4, "docs/performance.md": 1,
-             "docs/howto/resume_a_run.md": 1, "docs/methods/linear.md": 3}  # fmt: skip
+             "docs/howto/resume_a_run.md": 1, "docs/methods/linear.md": 3, "docs/methods/attention.md": 1}  # fmt: skip
     found.pop("docs/catalogue.md")  # row by row, in test_examples.py
     assert {page: n for page, n in found.items() if not page.startswith("datasets/")} == known
     assert {page for page in found if page.startswith("datasets/")} == {f"datasets/{one}/card.md" for one in CARDS}
@@ -75,6 +75,17 @@ def test_linear_maps(desk, number):
     kinds = ("sample", np.tile(["hands", "feet"], len(epochs) // 2))
     found = run(code("docs/methods/linear.md")[number], {**desk[0], "epochs": epochs.assign_coords(category=kinds)})
     assert number == 2 or found["model"].get_params()
+
+
+def test_a_read_out_of_your_own(desk):
+    (source,) = code("docs/methods/attention.md")
+    found = run(source, dict(desk[0]))
+    np.testing.assert_allclose(found["weights"].sum("token"), 1, atol=1e-5)
+    assert found["weights"]["query"].values.tolist() == found["model"].areas_
+    shown = desk[0]["places"]
+    predicted = found["model"].predict(shown[:, ::-1])
+    np.testing.assert_allclose(predicted, found["model"].predict(shown), atol=1e-5)
+    assert predicted["roi"].equals(desk[0]["seen_by"]["roi"])
 
 
 def test_resume_a_run(desk, tmp_path, monkeypatch):
