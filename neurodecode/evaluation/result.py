@@ -144,7 +144,7 @@ def figure(
 
 
 def study_tree(
-    results: Mapping[str, xr.Dataset],
+    results: Mapping[str, xr.Dataset | xr.DataArray],
     *,
     question: str | None = None,
     answer: str | None = None,
@@ -157,7 +157,7 @@ def study_tree(
 
     Parameters
     ----------
-    results : name -> Dataset of ``cross_validate`` (or of ``group``).
+    results : name -> Dataset of ``cross_validate`` (or of ``group``), or what ``similarity`` gives (arrays too).
     question, answer : one sentence each.
     figures : rows of :func:`figure`.
     matrix : (layer, roi) mean scores, for a picture; ``matrix_null95`` the 95 % point of its null.
@@ -179,7 +179,7 @@ def study_tree(
     for name, result in results.items():
         if not name or "/" in name or name != name.strip():
             raise ValueError(f"{name!r} cannot name a result: use a word without '/'")
-        if not isinstance(result, xr.Dataset):
+        if not isinstance(result, (xr.Dataset, xr.DataArray)):
             raise ValueError(f"result {name!r} is a {type(result).__name__}, not a Dataset")
     said = {"question": question, "answer": answer, **attrs, "figures": list(figures or [])}
     root = xr.Dataset(attrs={key: value for key, value in said.items() if value is not None})
@@ -188,7 +188,14 @@ def study_tree(
             # Without an index, so that the coordinates of the results below need not agree with these.
             plain = array.drop_indexes([key for key in array.coords if key in array.xindexes])
             root[name] = plain
-    return xr.DataTree.from_dict({"/": root, **{f"/{name}": result for name, result in results.items()}})
+    return xr.DataTree.from_dict({"/": root, **{f"/{name}": _as_node(result) for name, result in results.items()}})
+
+
+def _as_node(result: xr.Dataset | xr.DataArray) -> xr.Dataset:
+    """A node of a tree: a grid without a name is its values."""
+    if isinstance(result, xr.Dataset):
+        return result
+    return result.to_dataset(name=str(result.name or "value")).assign_attrs(result.attrs)
 
 
 def area_means(result: xr.Dataset, by: str | None = "roi", variable: str = "score", level: float = 0.95) -> xr.Dataset:

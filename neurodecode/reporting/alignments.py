@@ -9,7 +9,8 @@ import numpy as np
 import xarray as xr
 
 from .._optional import require
-from .markup import Html
+from .forms import flat_grids
+from .markup import Html, el
 from .pictures import Picture
 from .style import (
     PURPOSE,
@@ -28,6 +29,7 @@ from .wording import count, headed, listed, number, p_text, shortened, told_apar
 
 WIDE, PHONE = 7.5, 3.4
 MOST_UNITS = 64
+MOST_GRIDS = 6
 MEASURES = {
     "cka": "linear CKA",
     "cka_debiased": "linear CKA, debiased",
@@ -75,7 +77,7 @@ def best_of(values: np.ndarray, how: str, itself: bool = False) -> np.ndarray:
     return np.where(np.isfinite(rated.max(1)), rated.argmax(1), -1)
 
 
-def _itself(values: xr.DataArray) -> bool:
+def itself(values: xr.DataArray) -> bool:
     """Whether a set meets itself: the same names, and what a has to b b has to a. Then every diagonal is trivial."""
     one, two = (values[dim].values if dim in values.coords else np.arange(values.sizes[dim]) for dim in values.dims)
     return np.array_equal(one, two) and np.allclose(values.values, values.values.T, rtol=0, atol=1e-9, equal_nan=True)
@@ -130,7 +132,7 @@ def grid(result: Any, ax: Any = None, *, theme: Any = "light", compact: bool = F
             text = number(value).replace("-", "−")
             text = text.replace("0.", ".", 1) if abs(value) < 1 else text
             ax.text(column, row, text, ha="center", va="center", fontsize=7.5, color=colour)
-    for row, best in enumerate(best_of(values, how, _itself(cells))):
+    for row, best in enumerate(best_of(values, how, itself(cells))):
         if best < 0:
             continue
         for colour, width in ((theme.paper, 3.6), (theme.ink, 1.8)):
@@ -149,8 +151,10 @@ def grid(result: Any, ax: Any = None, *, theme: Any = "light", compact: bool = F
 
 
 def _names(cells: xr.DataArray, dim: Any, most: int) -> list[str]:
-    known = cells[dim].values.astype(str).tolist() if dim in cells.coords else map(str, range(cells.sizes[dim]))
-    return told_apart(known, most)
+    if dim not in cells.coords:
+        return told_apart(range(cells.sizes[dim]), most)
+    values = cells[dim].values
+    return told_apart([f"{value:.4g}" for value in values] if values.dtype.kind == "f" else values.astype(str), most)
 
 
 def _grid_size(cells: xr.DataArray, compact: bool) -> tuple[float, float]:
@@ -161,26 +165,39 @@ def _grid_size(cells: xr.DataArray, compact: bool) -> tuple[float, float]:
 
 
 def grid_pictures(name: str, node: xr.Dataset) -> list[Picture | Html]:
-    """What a page shows of a node with ``shows = "grid"``."""
+    """What a page shows of a node with ``shows = "grid"``; over time one, over two times one for each of some pairs."""
+    found = list(flat_grids(node).items())
+    rest = len(found) - MOST_GRIDS
+    drawn: list[Picture | Html] = [_grid_picture(one, title) for title, one in found[:MOST_GRIDS]]
+    if rest > 0:
+        drawn.append(
+            el("p", f"{count(rest, 'more pair')} of spaces over both times: not drawn here.", class_="small muted")
+        )
+    return drawn
+
+
+def _grid_picture(node: xr.Dataset, title: str) -> Picture:
     cells, below, how = grid_of(node)
     rows, columns = (_names(cells, dim, 40) for dim in cells.dims)
     words = MEASURES.get(how, how.replace("_", " "))
     values = cells.values.astype(float)
-    best = best_of(values, how, _itself(cells))
+    best = best_of(values, how, itself(cells))
     pairs = [f"{rows[at]} with {columns[to]} ({number(values[at, to])})" for at, to in enumerate(best) if to >= 0]
     alt = f"Heat map of {words}, {len(rows)} by {len(columns)}. Best of every row: {listed(pairs, 24)}."
     axes = [str(node.attrs.get(key) or "") for key in ("rows", "columns")]
-    caption = f"{headed(words)}: every pair" + (f", {axes[0]} down, {axes[1]} across" if all(axes) else "")
+    caption = f"{title + ': ' if title else ''}{headed(words) if not title else words}: every pair" + (
+        f", {axes[0]} down, {axes[1]} across" if all(axes) else ""
+    )
     caption += "; the best of every row is outlined" + (
         ", the least, since it is a distance." if how in DISTANCES else "."
     )
     if "p_max" in node:
-        draws = int(node.sizes.get("permutation", 0))
+        draws = int(node.sizes.get("permutation") or node.attrs.get("n_permutations") or 0)
         caption += f" Hatched: not beyond the null of the whole grid ({draws:,} permutations; {below.sum():,} cells)."
     n = node.attrs.get("n_samples") or cells.attrs.get("n_samples")
     if n:
         caption += f" n = {count(int(n), *(node.attrs.get('sample_name') or ('stimulus', 'stimuli')))}."
-    return [Picture(partial(grid, node), alt, caption, _grid_size(cells, False), _grid_size(cells, True))]
+    return Picture(partial(grid, node), alt, caption, _grid_size(cells, False), _grid_size(cells, True))
 
 
 def _check_matched(result: xr.Dataset) -> None:

@@ -388,4 +388,6 @@ def models_table(node: xr.Dataset, name: str) -> Html:
             [one, Cell(number(value["mean"]), value["mean"]), Cell(span, value["low"])]
             + [Cell(p_short(value[key]), value[key]) for key in kept]
         )
-    return table(columns, rows, caption=f"{name}: models in numbers", fold=4)
+    return table(
+        columns, rows, caption="Models in numbers" if name == "models" else f"{name}: models in numbers", fold=4
+    )

@@ -12,7 +12,7 @@ from typing import Any
 
 from .. import __version__
 from .markup import Html, el
-from .opening import key_numbers, main_picture, opening
+from .opening import key_numbers, main_picture, opening, question_of
 from .pictures import figure
 from .record import leakage_section, method_section, provenance_section, rerun_section
 from .sections import Section, comparisons_section, data_section, maps_section, scores_section
@@ -29,8 +29,9 @@ def page(result: Result, path: str | Path) -> Path:
 
     Parameters
     ----------
-    result : Dataset of ``cross_validate``, DataTree of a study, mapping of names to Datasets, or the path of a saved
-        one. Only what is stored in it is read; nothing is computed again.
+    result : Dataset of ``cross_validate``, what ``similarity`` gives (``compare_models``, ``compare_grid``,
+        ``match_units``, ``compare`` with permutations, ``embed``, ``rdm``), DataTree of a study, mapping of names to
+        these, or the path of a saved one. Only what is stored in it is read; nothing is computed again.
     path : the file to write; it appears whole or not at all.
 
     Returns
@@ -41,7 +42,7 @@ def page(result: Result, path: str | Path) -> Path:
 
     Raises
     ------
-    TypeError, ValueError : not a result, or nothing in it can be shown.
+    TypeError, ValueError : not a result, or nothing in it can be shown (a single number, for example).
 
     Examples
     --------
@@ -133,12 +134,7 @@ def compose(contents: Contents, result: Any, variants: int = 4) -> str:
 
 
 def _title(contents: Contents) -> str:
-    attrs = contents.attrs
-    for key in ("title", "question"):
-        if attrs.get(key):
-            return scrub(str(attrs[key]))
-    said = next((one.attrs["question"] for one in contents.nodes.values() if one.attrs.get("question")), "Result")
-    return scrub(str(said))
+    return scrub(str(contents.attrs.get("title") or question_of(contents) or "Result"))
 
 
 def _part(name: str) -> Html:

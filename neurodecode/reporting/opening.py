@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from .gallery import areas_picture, found_picture, matrix_picture, sampled, short, time_picture
+from .likeness import Words, words_of
 from .markup import Html, el, inline, join
 from .pictures import Picture
 from .shown import drawer
@@ -91,12 +92,28 @@ def primary(contents: Contents) -> tuple[str, xr.Dataset] | None:
 def opening(contents: Contents) -> Html:
     """Question as heading, answer as sentence, overrides where they cannot be missed."""
     attrs = contents.attrs
-    said = attrs.get("question") or _first(contents, "question")
-    title = attrs.get("title")
-    question = said or title or "What was found"
+    question, title = question_of(contents) or "What was found", attrs.get("title")
     eyebrow = el("p", title, class_="eyebrow") if title and title != question else None
     answer = inline(str(attrs["answer"])) if attrs.get("answer") else answer_of(contents)
     return join([eyebrow, el("h1", question), el("p", answer, class_="answer"), callouts(contents)])
+
+
+def question_of(contents: Contents) -> str | None:
+    """What the page is about: its question, its title, or what one asks of what it shows."""
+    attrs = contents.attrs
+    said = attrs.get("question") or _first(contents, "question") or attrs.get("title")
+    if not said and (lead := leading(contents)) is not None:
+        said = lead[1].question
+    return str(said) if said else None
+
+
+def leading(contents: Contents) -> tuple[xr.Dataset, Words] | None:
+    """What a page without scores and figures is about: its main node, and the words for its kind."""
+    if contents.nodes or contents.attrs.get("figures"):
+        return None
+    name = next((name for name in contents.attrs.get("main") or [] if name in contents.shown), None)
+    words = words_of(contents.shown[name]) if name is not None else None
+    return None if name is None or words is None else (contents.shown[name], words)
 
 
 def _first(contents: Contents, key: str) -> Any:
@@ -107,7 +124,8 @@ def answer_of(contents: Contents) -> str:
     """One sentence that says no more than was tested: the mean, its ceiling, its p, and the number of samples."""
     found = primary(contents)
     if found is None:
-        return "The figures below say what was found."
+        lead = leading(contents)
+        return "The figures below say what was found." if lead is None else lead[1].answer(lead[0])
     name, one = found
     label = score_label(score_name(one))
     if times_of(one) is not None:
@@ -210,6 +228,8 @@ def key_numbers(contents: Contents) -> Html | None:
     found = primary(contents)
     if found is not None:
         cards += _score_cards(*found, contents)
+    if (lead := leading(contents)) is not None:
+        cards += lead[1].cards(lead[0])
     verdict = audit(contents)
     if contents.nodes:
         look = {"passed": "good", "overridden": "warn"}.get(verdict)

@@ -20,15 +20,17 @@ from .comparisons import models, pairs
 from .curves import folds, generalization, null, null_p, time_course
 from .dissimilarities import rdm
 from .embeddings import dendrogram, mds
+from .likeness import exchanged
 from .matrices import confusion, layer_by_area, layer_lines
 from .style import MARKERS, PURPOSE, Theme, colours, dress, keys_below, new_axes, note, styled
-from .summary import Area, Result, areas, chance_of, digits_of, opened, score_name, unit_words
+from .summary import Area, Result, areas, chance_of, digits_of, score_name, scored, unit_words
 from .tables import figures as figures_table
 from .wording import count, number, quantity, score_label, shortened, told_apart
 
 __all__ = [
     "confusion",
     "dendrogram",
+    "exchanged",
     "folds",
     "found_planted",
     "generalization",
@@ -63,7 +65,7 @@ def rows_of(result: Result, by: str = "roi") -> tuple[list[str], Series]:
     >>> rows_of({"faces": scores, "houses": scores})[0]
     ['faces', 'houses']
     """
-    nodes = opened(result).nodes
+    nodes = scored(result)
     found = {name: {area.name: area for area in areas(one, by)} for name, one in nodes.items()}
     if len(nodes) > 1 and not any(by in one.coords for one in nodes.values()):
         return list(found), {"": [next(iter(one.values())) for one in found.values()]}
@@ -108,7 +110,7 @@ def scores_by_area(
     >>> [line.get_xdata().tolist() for line in ax.lines if line.get_gid() == "score:result"]
     [[0.5, 0.3]]
     """
-    nodes = opened(result).nodes
+    nodes = scored(result)
     scores = list(dict.fromkeys(score_name(one) for one in nodes.values()))
     if len(scores) > 1:
         raise ValueError(f"these results have different scores ({', '.join(scores)}): draw them one by one.")

@@ -7,16 +7,17 @@ from typing import Any
 
 import xarray as xr
 
+from .likeness import words_of
 from .markup import Html, el, inline, join, markdown, pairs, table
 from .opening import audit, callouts, leading_attrs
 from .summary import Contents, draws_of, score_name
-from .wording import listed, plain_text, score_label, scrub
+from .wording import headed, listed, plain_text, score_label, scrub
 
 # Told elsewhere on the page, or too long for a table.
 ELSEWHERE = {
     "affine", "answer", "command", "data", "data_card", "dry_run", "degenerate", "degenerate_reasons",
-    "dropped_targets", "figures", "leakage", "main", "method", "notes", "planted", "question", "references",
-    "sample_name", "settings", "shape", "title", "versions",
+    "columns", "dropped_targets", "figures", "leakage", "main", "method", "notes", "planted", "question", "references",
+    "rows", "sample_name", "settings", "shape", "shows", "title", "versions", "wide",
 }  # fmt: skip
 FIRST = (
     "study", "seed", "random_state", "estimator", "splits", "n_folds", "n_samples", "score", "pool", "chance",
@@ -50,6 +51,9 @@ def method_section(contents: Contents) -> Section:
     if attrs.get("method"):
         parts.append(markdown(str(attrs["method"])))
     parts.append(_how_scored(contents))
+    if not contents.nodes and not attrs.get("method"):
+        said = {name: words.method(one) for name, one in contents.shown.items() if (words := words_of(one)) is not None}
+        parts += [el("p", f"{headed(name)}: {text}" if len(said) > 1 else text) for name, text in said.items()]
     notes = _notes(contents)
     if notes:
         parts += [el("h3", "Notes"), el("ul", *(el("li", inline(note)) for note in notes))]
@@ -162,13 +166,16 @@ def provenance_section(contents: Contents) -> Section:
     """Seed, estimator, splits, versions, hashes: what is the same for all results once, the rest by result."""
     parts: list[Any] = [callouts(contents)]
     own = {key: value for key, value in contents.attrs.items() if key not in ELSEWHERE}
-    alone = len(contents.nodes) == 1
+    whole = contents.nodes or ({} if own else contents.shown)
+    alone = len(whole) == 1
+    drawn = set() if contents.nodes else {"by", "percentile"}  # how a picture is drawn
     nodes = {
-        name: {key: one.attrs[key] for key in one.attrs if key not in ELSEWHERE} for name, one in contents.nodes.items()
+        name: {key: one.attrs[key] for key in one.attrs if key not in ELSEWHERE | drawn} for name, one in whole.items()
     }
     shared = _shared(list(nodes.values()))
     together = {**shared, **own} if not alone else {**next(iter(nodes.values())), **own}
-    if "random_state" not in together:
+    drew = any(one.get("n_permutations") or one.get("n_bootstrap") for one in (together, *nodes.values()))
+    if "random_state" not in together and (drew or contents.nodes or not contents.shown):
         together.setdefault("seed", "not recorded")
     settings = contents.attrs.get("settings")
     kept = [key for key in _ordered(together) if together[key] is not None or key == "allow_overlap"]
@@ -248,14 +255,19 @@ def rerun_section(contents: Contents) -> Section:
             words = "Of paths only the last part is shown: put your own before it."
             parts.append(el("p", words, class_="small muted"))
     else:
+        made = {said.made_by for one in contents.shown.values() if (said := words_of(one)) is not None}
+        shown_only = bool(made) and not contents.nodes
+        calls = sorted(made) if shown_only else ["cross_validate"]
         parts.append(
             el(
                 "p",
                 "This result was made by a call of ",
-                el("code", "cross_validate"),
-                ", not by a study: repeat it with the estimator, the splits and the seed under ",
+                *(part for at, call in enumerate(calls) for part in (" and " if at else "", el("code", call))),
+                ", not by a study: repeat it with the "
+                + ("options and the seed" if shown_only else "estimator, the splits and the seed")
+                + " under ",
                 el("a", "Provenance", href="#provenance"),
-                " on arrays with the same hashes.",
+                " on the same arrays." if shown_only else " on arrays with the same hashes.",
             )
         )
     words = "A stored result is compared with a repetition, figure by figure, by "

@@ -1,7 +1,7 @@
 """Nodes of a study that are no scores: what they show, and who draws it.
 
-A node says what it is in ``attrs["shows"]``; the table names, for each kind, the function that turns it into pictures.
-A new kind is one row.
+A node says what it is in ``attrs["shows"]``, or is told by its form (``forms``); the table names, for each kind, the
+function that turns it into pictures. A new kind is one row.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ SHOWS: dict[str, str] = {
     "embedding": "embeddings:embedding_pictures",
     "models": "comparisons:models_pictures",
     "grid": "alignments:grid_pictures",
+    "comparison": "likeness:comparison_pictures",
     "matching": "alignments:matching_pictures",
     "matchings": "alignments:matchings_pictures",
 }

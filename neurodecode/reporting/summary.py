@@ -15,9 +15,10 @@ import numpy as np
 import xarray as xr
 
 from ..compute.nulls import p_value, t_interval
+from .forms import CALLED, SHOWN, dataset_of, kind_of, ready
 from .wording import BOUNDS, SCORES, UNITS
 
-Result = xr.Dataset | xr.DataTree | Mapping[str, xr.Dataset] | str | Path
+Result = xr.DataArray | xr.Dataset | xr.DataTree | Mapping[str, xr.Dataset | xr.DataArray] | str | Path
 NONE = float("nan")
 
 
@@ -25,7 +26,8 @@ NONE = float("nan")
 class Contents:
     """A result of any shape, opened: attrs of the whole, pictures of the root, and the results by name.
 
-    ``shown`` are the nodes that are no scores and say in ``attrs["shows"]`` what they are, see ``shown.SHOWS``.
+    ``shown`` are the nodes that are no scores and say in ``attrs["shows"]`` what they are, or have the form of what
+    ``similarity`` gives, see ``shown.SHOWS`` and ``forms``.
     """
 
     attrs: dict[str, Any]
@@ -68,10 +70,12 @@ class Area:
 def opened(result: Result) -> Contents:
     """Open a result: a Dataset, a DataTree of them, a mapping of names to Datasets, or the path of a saved one.
 
+    What ``similarity`` gives (labelled arrays too) stands among ``shown``; alone, it leads the page.
+
     Raises
     ------
     TypeError : something else.
-    ValueError : nothing in it holds a score or a matrix.
+    ValueError : nothing in it holds a score or a matrix, or can be shown.
 
     Examples
     --------
@@ -83,36 +87,38 @@ def opened(result: Result) -> Contents:
         from ..representation.store import load
 
         result = load(result)
+    result = dataset_of(result)
     if isinstance(result, xr.Dataset):
-        contents = Contents(_attrs(result), xr.Dataset(), {str(result.attrs.get("name") or "result"): result})
+        name = result.attrs.get("name") or CALLED.get(str(kind_of(result)), "result")
+        contents = _of_nodes(_attrs(result), {str(name): result})
     elif isinstance(result, xr.DataTree):
-        nodes = {
+        below = {
             node.path.removeprefix(result.path).strip("/"): node.to_dataset(inherit=False)
             for node in result.subtree
-            if node is not result and "score" in node.data_vars and "model" not in node["score"].dims
+            if node is not result
         }
-        shown = {
-            node.path.removeprefix(result.path).strip("/"): node.to_dataset(inherit=False)
-            for node in result.subtree
-            if node is not result and node.attrs.get("shows")
-        }
-        nodes = {name: one for name, one in nodes.items() if name not in shown}
         root = result.to_dataset()
-        if "score" in root.data_vars:
-            nodes = {str(result.name or "result"): root, **nodes}
-        contents = Contents(_attrs(result), root, nodes, shown)
+        if "score" in root.data_vars or ready(root) is not None:
+            below = {str(result.name or "result"): root, **below}
+        contents = _of_nodes(_attrs(result), below, root)
     elif isinstance(result, Mapping):
-        contents = Contents(
-            {}, xr.Dataset(), {str(name): one for name, one in result.items() if isinstance(one, xr.Dataset)}
-        )
+        found = {str(name): dataset_of(one) for name, one in result.items()}
+        wrong = next((name for name, one in found.items() if not isinstance(one, xr.Dataset)), None)
+        if wrong is not None:
+            came = type(found[wrong]).__name__
+            raise TypeError(f"{wrong!r} is a {came}; expected name to Dataset of cross_validate, or {SHOWN}.")
+        contents = _of_nodes({}, found)
     else:
         raise TypeError(
-            f"a result is an xarray Dataset, a DataTree or the path of a saved one; got {type(result).__name__}."
+            f"a result is an xarray Dataset, a DataTree or the path of a saved one, or {SHOWN}; got "
+            f"{type(result).__name__}."
         )
     contents = replace(contents, nodes={name: _one(one) for name, one in contents.nodes.items()})
     lacking = [name for name, one in contents.nodes.items() if "score" not in one.data_vars]
     if lacking:
-        raise ValueError(f"{', '.join(lacking)}: no variable 'score', so this is not a result of cross_validate.")
+        raise ValueError(
+            f"{', '.join(lacking)}: no variable 'score', so this is not a result of cross_validate, and not {SHOWN}."
+        )
     if (
         not contents.nodes
         and not contents.shown
@@ -121,6 +127,35 @@ def opened(result: Result) -> Contents:
     ):
         raise ValueError("nothing in this result can be shown: no variable 'score' or 'matrix', no attrs['figures'].")
     return contents
+
+
+def _of_nodes(attrs: dict[str, Any], nodes: Mapping[str, xr.Dataset], root: xr.Dataset | None = None) -> Contents:
+    """Nodes parted into those with scores and those that are shown.
+
+    ``root``: of a study, whose nodes say what they show, and may hold what is for no page; None: all are for the page.
+    """
+    study = root is not None
+    with_score = {name for name, one in nodes.items() if "score" in one.data_vars and "model" not in one["score"].dims}
+    shown = {name: ready(one) for name, one in nodes.items() if study or name not in with_score}
+    known = {name: one for name, one in shown.items() if one is not None}
+    scores = {name: one for name, one in nodes.items() if name not in known and (name in with_score or not study)}
+    root = xr.Dataset() if root is None else root
+    if known and not scores and "matrix" not in root and not attrs.get("main") and not attrs.get("figures"):
+        attrs = attrs | {"main": [next(iter(known))]}
+    return Contents(attrs, root, scores, known)
+
+
+def scored(result: Result) -> dict[str, xr.Dataset]:
+    """The results with scores.
+
+    Raises
+    ------
+    ValueError : there is none.
+    """
+    found = opened(result)
+    if not found.nodes and found.shown:
+        raise ValueError(f"{', '.join(found.shown)}: no variable 'score' for each unit; page(result, path) shows it.")
+    return found.nodes
 
 
 def _one(result: xr.Dataset) -> xr.Dataset:

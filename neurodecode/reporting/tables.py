@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from .summary import Area, Result, areas, as_over_time, opened
+from .summary import Area, Result, areas, as_over_time, opened, scored
 
 PER_UNIT = (
     "score", "ceiling", "ceiling_lower", "ceiling_upper", "normalized", "p", "p_fdr", "p_max", "degenerate",
@@ -40,7 +40,7 @@ def by_area(result: Result, by: str = "roi") -> pd.DataFrame:
     [['V1', 2, 0.4], ['V2', 1, 0.1]]
     """
     rows = []
-    for name, one in opened(result).nodes.items():
+    for name, one in scored(result).items():
         for place, part in _moments(as_over_time(one)):
             rows += [{"result": name, **place, **_row(area)} for area in areas(part, by)]
     return pd.DataFrame(rows)
@@ -88,7 +88,7 @@ def by_unit(result: Result) -> pd.DataFrame:
     [['result', 0, 'V1', 0.5], ['result', 1, 'V2', 0.3]]
     """
     parts = []
-    for name, one in opened(result).nodes.items():
+    for name, one in scored(result).items():
         along = [str(dim) for dim in one["score"].dims]
         whole = np.empty([one.sizes[dim] for dim in along])
         columns = {"result": np.full(whole.size, name), "unit": np.indices(whole.shape)[along.index("unit")].ravel()}

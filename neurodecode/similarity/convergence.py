@@ -54,7 +54,7 @@ def match_units(
     ``null_matched``, ``null_best`` (permutation), means over units of all stimuli, ``null_held_out`` (permutation) of
     the one-to-one match on held-out stimuli, and attrs ``p_matched``, ``p_best``, ``p_held_out``. attrs: ``matched``,
     ``best``, ``matched_held_out``, ``best_held_out`` (means over units), ``gap`` (best minus matched, held out),
-    ``n_samples``, ``blocks``, ``groups``.
+    ``n_samples``, ``n_permutations``, ``random_state``, ``blocks``, ``groups``.
 
     Raises
     ------
@@ -96,6 +96,7 @@ def match_units(
         "gap": attrs["best_held_out"] - attrs["matched_held_out"],
         "n_samples": x.n,
         "n_permutations": permutations,
+        "random_state": random_state if isinstance(random_state, (int, type(None))) else repr(random_state),
     }
     attrs |= {"blocks": blocks, "groups": groups}
     if permutations:

@@ -44,7 +44,7 @@ def embed(
     -------
     Dataset: ``rdm``; ``place`` (stimulus, axis), in units of the dissimilarity; ``tree`` (merge, part), scipy's linkage
     matrix with leaves in an order that puts near ones side by side; coordinates of the stimuli as in R. attrs:
-    ``how``, ``linkage``, ``stress``, ``metric``, ``negative`` (pairs that were below 0).
+    ``how``, ``linkage``, ``stress``, ``metric``, ``negative`` (pairs that were below 0), ``random_state``.
 
     Raises
     ------
@@ -93,6 +93,7 @@ def embed(
         "stress": _stress(distances, places),
         "metric": R.attrs.get("metric"),
         "negative": negative,
+        "random_state": random_state if isinstance(random_state, (int, type(None))) else repr(random_state),
     }
     return xr.Dataset(
         {"rdm": R, "place": (("stimulus", "axis"), _turned(places)), "tree": (("merge", "part"), tree)}, attrs=attrs
