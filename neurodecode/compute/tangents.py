@@ -9,13 +9,15 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, jacrev
 
+from .._numbers import whole
+
 
 def chosen(model: nn.Module, parameters: Sequence[str] | None) -> dict[str, Tensor]:
     """Parameters of a model by name: all that are trained, or those whose name starts with one of ``parameters``.
 
     Raises
     ------
-    TypeError : no module. ValueError : a name that nothing starts with; the message lists what there is.
+    TypeError : no module, or no names. ValueError : a name that nothing starts with; the message lists what there is.
 
     Examples
     --------
@@ -25,9 +27,11 @@ def chosen(model: nn.Module, parameters: Sequence[str] | None) -> dict[str, Tens
     if not isinstance(model, nn.Module):
         raise TypeError(f"expected a network (torch.nn.Module), and a {type(model).__name__} came.")
     named = dict(model.named_parameters())
-    parameters = [parameters] if isinstance(parameters, str) else parameters
     if parameters is None:
         return {name: one.detach() for name, one in named.items() if one.requires_grad}
+    given, parameters = parameters, [parameters] if isinstance(parameters, str) else parameters
+    if not isinstance(parameters, Sequence) or not all(isinstance(prefix, str) for prefix in parameters):
+        raise TypeError(f"parameters={given!r}: expected beginnings of names, such as {list(named)[:1]}, or None.")
     lost = [prefix for prefix in parameters if not any(name.startswith(prefix) for name in named)]
     if lost:
         raise ValueError(f"no parameter starts with {', '.join(map(repr, lost))}; there are {', '.join(named)}.")
@@ -39,6 +43,7 @@ def jacobian(model: nn.Module, inputs: Tensor, parameters: Sequence[str] | None,
 
     ``chunk`` outputs at a time, None all at once.
     """
+    chunk = None if chunk is None else whole(chunk, "chunk", least=1)
     weights = chosen(model, parameters)
     fixed = {name: one.detach() for name, one in model.named_parameters() if name not in weights}
 

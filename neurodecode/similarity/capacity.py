@@ -73,6 +73,8 @@ def manifold_capacity(
     """
     if (n_draws := whole(n_draws, "n_draws")) < 2:
         raise ValueError(f"n_draws={n_draws}: expected 2 or more, for a standard error.")
+    if not isinstance(center, (bool, np.bool_)):
+        raise ValueError(f"center={center!r}: expected True or False.")
     x, which, names = by_class(X, labels, fewest=1)
     counts = np.bincount(which)
     if center:

@@ -298,7 +298,8 @@ def orders_for(row: Measure, n: int, permutations: int, random_state: Any, block
 
 def block_of(X: Any, x: Space, blocks: str) -> np.ndarray:
     """The coordinate in the order of the space."""
-    if not isinstance(X, xr.DataArray) or blocks not in X.coords or X[blocks].ndim != 1:
+    named = isinstance(X, xr.DataArray) and isinstance(blocks, str) and blocks in X.coords
+    if not named or X[blocks].ndim != 1:
         known = sorted(map(str, X.coords)) if isinstance(X, xr.DataArray) else []
         raise ValueError(f"blocks={blocks!r} is not a coordinate of the samples of X; it has {known}.")
     own = X["stimulus"].values.astype(str)

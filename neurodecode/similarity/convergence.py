@@ -115,7 +115,8 @@ def _halves(x: Space, X: Any, groups: str | None) -> np.ndarray:
     if groups is None:
         names = [str(label) for label in x.labels] if x.labels is not None else [str(at) for at in range(x.n)]
     else:
-        if not isinstance(X, xr.DataArray) or groups not in X.coords or X[groups].dims != ("sample",):
+        named = isinstance(X, xr.DataArray) and isinstance(groups, str) and groups in X.coords
+        if not named or X[groups].dims != ("sample",):
             known = ", ".join(sorted(map(str, X.coords))) if isinstance(X, xr.DataArray) else "none"
             raise ValueError(f"groups={groups!r} is not a coordinate of the samples of X; it has {known}.")
         names = [str(name) for name in block_of(X, x, groups)]

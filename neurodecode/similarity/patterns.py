@@ -133,7 +133,7 @@ def patterns_of(X: Any, by: str | None, crossed: bool, metric: str) -> Patterns:
         coords = {str(n): X[n].variable for n in X.coords if X[n].dims == ("sample",) and n != "stimulus"}
         coords = {name: ("stimulus", entry.values, entry.attrs) for name, entry in coords.items()}
         return Patterns(values, stimulus, coords, kept, times, values, codes, np.zeros_like(codes), units, notes)
-    if by not in X.coords or X[by].dims != ("sample",):
+    if not isinstance(by, str) or by not in X.coords or X[by].dims != ("sample",):
         known = sorted(str(name) for name in X.coords if X[name].dims == ("sample",))
         raise AlignmentError(f"by={by!r} is no sample coordinate of X; it has {', '.join(known)}.")
     names, folds = _codes(X[by].values)

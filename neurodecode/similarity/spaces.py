@@ -137,6 +137,8 @@ class Space:
 
     def rdm(self, metric: Any = "correlation") -> np.ndarray:
         """Dissimilarities of the rows (n, n)."""
+        if not isinstance(metric, str) and not callable(metric):
+            return self._rdm(metric)  # says which there are
         return np.asarray(self.keep(("rdm", metric), lambda: self._rdm(metric)))
 
     def _rdm(self, metric: Any) -> np.ndarray:
@@ -166,6 +168,7 @@ class Space:
 
     def folds(self, n_folds: int) -> list[np.ndarray]:
         """Positions of every fold; a stimulus goes where the hash of its label says, so order does not matter."""
+        n_folds = whole(n_folds, "n_folds")
         return self.keep(("folds", n_folds), lambda: group(self.labels, n_folds))
 
 

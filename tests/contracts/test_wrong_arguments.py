@@ -7,6 +7,7 @@ from functools import cache
 
 import numpy as np
 import pytest
+import torch
 from sklearn.model_selection import KFold
 
 from neurodecode._names import lookup
@@ -99,6 +100,10 @@ def alike(how="cka", **settings):
 
 def shared(space):
     return space.fit({"ann": features(), "bob": features()})
+
+
+def gradients(**settings):
+    return tangent_kernel(torch.nn.Linear(3, 2), torch.zeros(4, 3), **settings)
 
 
 @cache
@@ -266,6 +271,14 @@ WRONG = [
     (lambda: variance_explained(features(), {}), "features is empty"),
     (lambda: variance_explained(features(), {"c": CLASSES}, n_folds="5"), "n_folds='5'"),
     (lambda: tangent_kernel(features(), np.zeros((3, 5))), "expected a network .* a DataArray came"),
+    (lambda: gradients(chunk="half"), "chunk='half': expected a whole number, 1 or more"),
+    (lambda: gradients(parameters=[1]), r"parameters=\[1\]: expected beginnings of names, such as \['weight'\]"),
+    (lambda: gradients(parameters=2.5), "parameters=2.5"),
+    (lambda: alike(permutations=2, blocks=["run"]), r"blocks=\['run'\] is not a coordinate"),
+    (lambda: alike("rsa", metric=["cosine"]), r"metric=\['cosine'\] is not known"),
+    (lambda: match_units(features(), features(), groups=["run"]), r"groups=\['run'\] is not a coordinate"),
+    (lambda: rdm(features(), by=["run"]), r"by=\['run'\] is no sample coordinate"),
+    (lambda: manifold_capacity(features(), CLASSES, center="yes"), "center='yes': expected True or False"),
     (lambda: stack_rdms({}), "rdms is empty; expected a mapping"),
     (lambda: stack_rdms([matrix()]), "rdms is a list; expected a mapping"),
     (lambda: noise_ceiling({"ann": matrix()}), r"rdms is a dict; .* stack_rdms\(rdms\)"),
