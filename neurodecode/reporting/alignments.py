@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from .._optional import require
-from .forms import flat_grids
+from .forms import JOINT, flat_grids
 from .markup import Html, el
 from .pictures import Picture
 from .style import (
@@ -154,6 +154,9 @@ def _names(cells: xr.DataArray, dim: Any, most: int) -> list[str]:
     if dim not in cells.coords:
         return told_apart(range(cells.sizes[dim]), most)
     values = cells[dim].values
+    if dim == "pair" and all(JOINT in str(value) for value in values):  # both names are cut, so that both can be told
+        sides = zip(*(str(value).split(JOINT, 1) for value in values))
+        return [" · ".join(one) for one in zip(*(told_apart(side, 3 * most // 4) for side in sides))]
     return told_apart([f"{value:.4g}" for value in values] if values.dtype.kind == "f" else values.astype(str), most)
 
 

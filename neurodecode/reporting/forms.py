@@ -13,6 +13,7 @@ import xarray as xr
 from .comparisons import HOW
 
 PAIR = ("stimulus", "stimulus_other")
+JOINT = " with "
 MOST_PANELS = 12
 MOST_GROUPS = 12
 #: What a result is called that has no name of its own.
@@ -146,7 +147,7 @@ def flat_grids(node: xr.Dataset) -> dict[str, xr.Dataset]:
     first, second, *times = map(str, value.dims)
     kept = node[[name for name in ("value", "p_max", "p_fdr") if name in node]]
     names = [
-        " with ".join(filter(None, (_entry(value, first, a), _entry(value, second, b))))
+        JOINT.join(filter(None, (_entry(value, first, a), _entry(value, second, b))))
         for a in range(value.sizes[first])
         for b in range(value.sizes[second])
     ]

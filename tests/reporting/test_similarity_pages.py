@@ -151,6 +151,9 @@ def test_grids_over_time_keep_every_value(given):
     at = one["pair"].values.tolist().index("conv2 with left")
     np.testing.assert_array_equal(one["value"][at], value.sel(first="conv2", second="left"))
     np.testing.assert_array_equal(one["p_max"][at], given["grid over time"]["p_max"].sel(first="conv2", second="left"))
+    for compact in (False, True):
+        labels = [label.get_text() for label in plots.grid(one, compact=compact).get_yticklabels()]
+        assert len(set(labels)) == len(labels) == 4, labels
     many = flat_grids(given["grid over times"].to_dataset(name="value"))
     assert list(many) == ["left with left", "left with right", "right with left", "right with right"]
     expected = given["grid over times"].sel(first="left", second="right")
