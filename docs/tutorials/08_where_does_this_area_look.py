@@ -85,8 +85,9 @@ attended.gain_by_area(table)
 # %% [markdown]
 # Each dot is a difference of correlations, mean over an area; its line allows for folds that share training scenes,
 # and a filled dot survives correction. Blue: where the routed encoder would reach the noise ceiling. The areas that
-# read things gain; V1, which reads places, is better served by weights that stay where they are. Which of the two an
-# area is like is a result. That is why the rivals are always fitted too.
+# read things gain; V1, which reads places, is better served by ridge, whose weights stay where they are, while one map
+# of places for all of V1 does as well as routing. Which of the two an area is like is a result. That is why the rivals
+# are always fitted too.
 #
 # ## Where it looks
 #
