@@ -145,15 +145,15 @@ def _of_nodes(attrs: dict[str, Any], nodes: Mapping[str, xr.Dataset], root: xr.D
     return Contents(attrs, root, scores, known)
 
 
-def scored(result: Result) -> dict[str, xr.Dataset]:
-    """The results with scores.
+def scored(result: Result, some: bool = True) -> dict[str, xr.Dataset]:
+    """The results with scores; ``some``: one at least. A study may have none, a result that is none never has.
 
     Raises
     ------
     ValueError : there is none.
     """
     found = opened(result)
-    if not found.nodes and found.shown:
+    if not found.nodes and found.shown and (some or isinstance(result, (xr.Dataset, xr.DataArray))):
         raise ValueError(f"{', '.join(found.shown)}: no variable 'score' for each unit; page(result, path) shows it.")
     return found.nodes
 

@@ -40,7 +40,7 @@ def by_area(result: Result, by: str = "roi") -> pd.DataFrame:
     [['V1', 2, 0.4], ['V2', 1, 0.1]]
     """
     rows = []
-    for name, one in scored(result).items():
+    for name, one in scored(result, some=False).items():
         for place, part in _moments(as_over_time(one)):
             rows += [{"result": name, **place, **_row(area)} for area in areas(part, by)]
     return pd.DataFrame(rows)
@@ -88,7 +88,7 @@ def by_unit(result: Result) -> pd.DataFrame:
     [['result', 0, 'V1', 0.5], ['result', 1, 'V2', 0.3]]
     """
     parts = []
-    for name, one in scored(result).items():
+    for name, one in scored(result, some=False).items():
         along = [str(dim) for dim in one["score"].dims]
         whole = np.empty([one.sizes[dim] for dim in along])
         columns = {"result": np.full(whole.size, name), "unit": np.indices(whole.shape)[along.index("unit")].ravel()}

@@ -129,6 +129,8 @@ def test_a_study_and_a_mapping_of_them(given, tmp_path):
         for alt in ("Dots on rows", "Heat map of linear CKA", "Falling lines", "Histogram of linear CKA",
                     "Dissimilarity matrix of 18", "Points in a plane"):  # fmt: skip
             assert alt in text, alt
+    table = tables.to_csv(study_tree(some), tmp_path / "scores.csv")
+    assert table.read_text(encoding="utf-8").count("\n") <= 1, "a study without scores has a table without rows"
     scores = xr.Dataset({"score": ("unit", [0.5, 0.4])}, {"roi": ("unit", ["V1", "IT"])}, {"score": "r"})
     text = page({"scores": scores, **some}, tmp_path / "both.html").read_text(encoding="utf-8")
     assert "Falling lines" in text and "it is highest in V1" in text
