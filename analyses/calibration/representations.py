@@ -65,7 +65,7 @@ def smallest(rng, planted):
     return {"grid 3 x 3, cka_debiased": float(found["p_max"].min())}
 
 
-def parts():
+def parts(aim_sets=None):
     """Name of a part -> (null, planted): functions of a generator that return {test: p} of one data set."""
     found = {}
     for how in PAIRED:

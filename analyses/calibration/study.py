@@ -18,16 +18,16 @@ from neurodecode.representation.store import write_atomic
 from . import geometries, representations
 
 LEVEL, LOW, HIGH = 0.05, 0.035, 0.065
-SMALL = {"sets": 12, "power_sets": 3}
+SMALL = {"sets": 12, "power_sets": 3, "aim_sets": 20}
 GROUPS = {"Permutation tests": representations, "Tests of models": geometries}
 
 
 def run(job):
-    size = {**job.settings, **(SMALL if job.dry_run else {})}
+    size = job.sizes(SMALL)
     with single_thread(), warnings.catch_warnings():
         # A lasso that stops before it has converged is a measure like any other, as long as it does so in every draw.
         warnings.filterwarnings("ignore", ".*lasso", NeurodecodeWarning)
-        found = {name: simulated(job, module.parts(), size) for name, module in GROUPS.items()}
+        found = {name: simulated(job, module.parts(size["aim_sets"]), size) for name, module in GROUPS.items()}
     return tree(job, found)
 
 
