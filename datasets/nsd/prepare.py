@@ -207,23 +207,31 @@ def load_brain(folder: Path, subject: str, region: str, sessions: list[int] | No
     i, j, k = np.nonzero(inside)
     x, y, z = (image.affine[:3, :3] @ np.stack([i, j, k]) + image.affine[:3, 3:]).round(4)
     values, table = _trials(folder, subject, "func1pt8mm", sessions, lambda path: _betas(path, inside))
-    return as_representation(
+    return _labelled(
         values,
-        stimulus=[f"nsd{number:05d}" for number in table["73KID"]],
-        kind="fmri",
-        sample={name.lower(): table[name].to_numpy() for name in ("SESSION", "RUN", "TRIAL")},
+        table,
         unit={
             **{"i": i, "j": j, "k": k, "x": x, "y": y, "z": z},
             "roi": region_values[inside].astype(int).astype(str),
             "subject": np.repeat(subject, len(i)),
         },
         attrs={
-            "quantity": "single-trial GLM beta (fithrf_GLMdenoise_RR)",
-            "units": "percent signal change",
             "affine": image.affine.tolist(),
             "shape": list(inside.shape),
-            "dataset": "nsd",
         },
+    )
+
+
+def _labelled(values: np.ndarray, table: Any, unit: dict[str, Any], attrs: dict[str, Any]) -> xr.DataArray:
+    """Trials with what was shown and when."""
+    said = {"quantity": "single-trial GLM beta (fithrf_GLMdenoise_RR)", "units": "percent signal change"}
+    return as_representation(
+        values,
+        stimulus=[f"nsd{number:05d}" for number in table["73KID"]],
+        kind="fmri",
+        sample={name.lower(): table[name].to_numpy() for name in ("SESSION", "RUN", "TRIAL")},
+        unit=unit,
+        attrs={**said, **attrs, "dataset": "nsd"},
     )
 
 
@@ -234,21 +242,16 @@ def load_surface(folder: Path, subject: str, region: str, sessions: list[int] | 
     """
     inside = _common(folder, region)
     values, table = _trials(folder, subject, "fsaverage", sessions, lambda path: _surface_betas(path, inside))
-    return as_representation(
+    return _labelled(
         values,
-        stimulus=[f"nsd{number:05d}" for number in table["73KID"]],
-        kind="fmri",
-        sample={name.lower(): table[name].to_numpy() for name in ("SESSION", "RUN", "TRIAL")},
+        table,
         unit={
             "hemi": np.concatenate([np.repeat(HEMISPHERES[side], mine.sum()) for side, mine in inside.items()]),
             "vertex": np.concatenate([np.flatnonzero(mine) for mine in inside.values()]),
             "subject": np.repeat(subject, sum(mine.sum() for mine in inside.values())),
         },
         attrs={
-            "quantity": "single-trial GLM beta (fithrf_GLMdenoise_RR)",
-            "units": "percent signal change",
             "n_vertices": {HEMISPHERES[side]: len(mine) for side, mine in inside.items()},
-            "dataset": "nsd",
         },
     )
 
