@@ -58,47 +58,63 @@ def values(job, name, draw, sets):
 
 
 def as_result(title, found, kind):
-    """Rates of all tests with their 95 % intervals (Clopper and Pearson): a result like any other."""
-    kept = {test: row[kind] for test, row in found.items() if kind in row}
-    bounds = [binomtest(k, n).proportion_ci(method="exact") for k, n in kept.values()]
-    rate = np.array([k / n for k, n in kept.values()])
+    """Rates with their 95 % intervals (Clopper and Pearson): a result like any other."""
+    bounds = [binomtest(k, n).proportion_ci(method="exact") for k, n in found.values()]
     if kind == "unrelated":
         question = f"{title}: how often are unrelated representations called alike at .05?"
     else:
         question = f"{title}: how often is what was planted found at .05?"
     return xr.Dataset(
         {
-            "score": ("unit", rate),
+            "score": ("unit", np.array([k / n for k, n in found.values()])),
             "low": ("unit", np.array([bound.low for bound in bounds])),
             "high": ("unit", np.array([bound.high for bound in bounds])),
         },
-        {"roi": ("unit", list(kept))},
-        {"score": "share of p at or below .05", "chance": LEVEL, "question": question},
-    )
+        {"roi": ("unit", list(found))},
+        {
+            "score": "share of p at or below .05", "chance": LEVEL, "question": question,
+            "unit_name": ["test", "tests"], "area_name": ["test", "tests"],
+        },
+    )  # fmt: skip
+
+
+def as_results(title, found):
+    """Nodes of one group: unrelated and planted, and for models new people, new stimuli and both in one picture."""
+    nodes = {}
+    for kind in ("unrelated", "planted"):
+        for test, row in found.items():
+            if kind not in row:
+                continue
+            who, colon, what = test.partition(": ")
+            how, _, over = who.partition(", ") if colon else (test, "", "")
+            name = f"{over or title}, {kind}"
+            # Rates and powers are not to share one axis.
+            said = f"{how}: {what}" + (", planted" if kind == "planted" else "") if colon else test
+            nodes.setdefault(name, {})[said] = row[kind]
+    return {name: as_result(name.split(",")[0], rows, name.rsplit(", ", 1)[1]) for name, rows in nodes.items()}
 
 
 def tree(job, groups):
-    figures, nodes, outside, planted, tests = [], {}, [], [], 0
+    figures, nodes, outside, planted = [], {}, [], []
     for title, found in groups.items():
+        nodes |= as_results(title, found)
         for test, row in found.items():
             if "unrelated" in row:
                 k, n = row["unrelated"]
                 limits = {} if job.dry_run else {"planted": LEVEL, "low": LOW, "high": HIGH}
                 figures.append(job.figure(f"false positives, {test}", k / n, **limits))
-                tests += 1
-                if not LOW <= k / n <= HIGH:
-                    outside.append(f"{test} {k / n:.3f}")
-        for kind in ("unrelated", "planted"):
-            nodes[f"{title}, {kind}"] = as_result(title, found, kind)
+                outside += [(k / n, test)] if not LOW <= k / n <= HIGH else []
         for test, row in found.items():
             if "planted" in row:
                 k, n = row["planted"]
                 figures.append(job.figure(f"power, {test}", k / n))
                 planted.append((k / n, test))
+    tests = sum("unrelated" in row for found in groups.values() for row in found.values())
     weakest = min(planted)
+    ends = [f"{rate:.3f} ({test})" for rate, test in (min(outside), max(outside))] if outside else []
     answer = (
         f"{tests - len(outside)} of {tests} tests call {LOW:.3f} to {HIGH:.3f} of unrelated data sets alike at .05"
-        + (f"; the others: {', '.join(outside)}" if outside else "")
+        + (f"; the others {' to '.join(ends)}" if ends else "")
         + f". What was planted is found in {weakest[0]:.2f} of the data sets or more (least by {weakest[1]})."
     )
     page = tomllib.loads((job.study.folder / "study.toml").read_text(encoding="utf-8"))["page"]

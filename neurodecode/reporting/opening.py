@@ -212,13 +212,17 @@ def callouts(contents: Contents) -> Html | None:
 
 
 def audit(contents: Contents) -> str:
-    """``passed``, ``overridden``, ``nothing to check``, ``not recorded`` or ``no split``, over all results."""
+    """``passed``, ``overridden``, ``nothing to check``, ``not recorded`` or ``no split``, over all results.
+
+    A study in which nothing is fitted and tested on samples says so by its attribute ``no_split``.
+    """
     rows = [row for one in contents.nodes.values() for row in one.attrs.get("leakage") or []]
     if any(one.attrs.get("allow_overlap") for one in contents.nodes.values()) or any(row.get("shared") for row in rows):
         return "overridden"
     if not rows:
         split = any("score_fold" in one.data_vars or "splits" in one.attrs for one in contents.nodes.values())
-        return "not recorded" if split or not contents.shown else "no split"
+        drawn = bool(contents.shown) or bool(contents.attrs.get("no_split"))
+        return "not recorded" if split or not drawn else "no split"
     return "passed" if any(row.get("checked") for row in rows) else "nothing to check"
 
 
