@@ -17,6 +17,9 @@ from rsatoolbox.rdm import RDMs
 from side_by_side import report, side_by_side
 
 from neurodecode.similarity import as_rdm, compare_models, noise_ceiling
+from neurodecode.similarity.models import as_model
+from neurodecode.similarity.resampling import Problem, bootstrap
+from neurodecode.similarity.weighted import measure_of
 
 DRAWS, PEOPLE, N = 100, 15, 92
 
@@ -58,6 +61,15 @@ def main() -> None:
             rounds=asked.rounds,
         )
         report(f"10 models with tests, {how}, {DRAWS} draws of both", "rsatoolbox", found, 50)
+        measure = measure_of(how)
+        parts = [(as_model(labelled[f"m{k}"], f"m{k}"), model[None]) for k, model in enumerate(models)]
+
+        def drawn(measure=measure, parts=parts):
+            problem = Problem(measure, measure.prepare(people), parts, N, np.ones(true.size, dtype=bool))
+            return bootstrap(problem, "both", DRAWS, np.random.default_rng(0))
+
+        found = side_by_side(drawn, scored, rounds=asked.rounds)
+        report(f"10 models, draws alone, {how}, {DRAWS} draws of both", "rsatoolbox", found, 50)
 
 
 if __name__ == "__main__":
