@@ -230,7 +230,8 @@ for limit in ("160 MB", "1 GB"):
             map(json.loads, found.stdout.splitlines()), (160e6, 1e9), strict=True
         ):
             assert peak <= predicted <= limit
-            assert predicted < 3 * peak
+            # Not absurdly careful either; wide, because a system that takes idle pages back shows less than was used.
+            assert predicted < 6 * peak
             assert (rows > 0) == (limit < 1e9)
 
 
