@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ import xarray as xr
 from torch import Tensor
 
 from ..compute.batching import batches
-from ..exceptions import AlignmentError, DegenerateDataError, NeurodecodeWarning
+from ..exceptions import AlignmentError, DegenerateDataError
 from ..linear import _inputs
 from .positions import token_axes, token_places
 
@@ -229,17 +228,9 @@ def _twins(flat: Tensor) -> dict[int, int]:
 
 def warn_features(tokens: Tokens, stacklevel: int = 2) -> None:
     """Say once which features never vary over the tokens that were looked at, and which repeat another."""
-    said = []
-    for positions, what in ((tokens.still, "constant"), (tokens.again, "equal to an earlier one")):
-        if len(positions):
-            said.append(f"{len(positions):,} {what} ({_inputs.names(tokens.labels, 'unit', positions)})")
-    if said:
-        warnings.warn(
-            f"Of {tokens.n_features:,} features of the tokens, {' and '.join(said)}, over all training samples. "
-            "Constant ones say nothing, equal ones share a weight; drop them if they were not meant to be there.",
-            NeurodecodeWarning,
-            stacklevel=stacklevel,
-        )
+    what = "features of the tokens"
+    advice = "Seen over all training samples, constant ones say nothing and equal ones share a weight"
+    _inputs.warn_features(tokens.labels, tokens.n_features, tokens.still, tokens.again, what, advice, stacklevel)
 
 
 class _Stored:

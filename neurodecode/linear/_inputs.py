@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+import warnings
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -12,7 +13,7 @@ import xarray as xr
 from sklearn.utils.validation import validate_data
 
 from ..compute.batching import batches
-from ..exceptions import AlignmentError, DegenerateDataError
+from ..exceptions import AlignmentError, DegenerateDataError, NeurodecodeWarning
 from ..representation import check_finite, plain
 
 NAMES_SHOWN = 5
@@ -154,6 +155,23 @@ def repeated(x: np.ndarray, among: np.ndarray) -> np.ndarray:
             if first != position and np.array_equal(x[:, first], row):
                 found.append(int(position))
     return np.asarray(found, dtype=int)
+
+
+def warn_features(
+    labelled: Any, n: int, still: np.ndarray, again: np.ndarray, what: str, advice: str, stacklevel: int
+) -> None:
+    """Say once which features never vary (``still``, positions) and which repeat another (``again``)."""
+    said = [
+        f"{len(positions):,} {kind} ({names(labelled, 'unit', positions)})"
+        for positions, kind in ((still, "constant"), (again, "equal to an earlier one"))
+        if len(positions)
+    ]
+    if said:
+        warnings.warn(
+            f"Of {n:,} {what}, {' and '.join(said)}. {advice}; drop them if they were not meant to be there.",
+            NeurodecodeWarning,
+            stacklevel=stacklevel + 1,
+        )
 
 
 def read_columns(values: Any, columns: slice, dtype: np.dtype) -> np.ndarray:

@@ -445,18 +445,8 @@ def _means(x: np.ndarray) -> np.ndarray:
 def _warn_features(x: np.ndarray, X: Any, centre: bool, stacklevel: int = 3) -> None:
     still = _inputs.constant(x) if centre else ~x.any(axis=0)
     again = _inputs.repeated(x, np.flatnonzero(~still))
-    said = []
-    if still.any():
-        said.append(f"{still.sum():,} constant ({_inputs.names(X, 'unit', np.flatnonzero(still))})")
-    if len(again):
-        said.append(f"{len(again):,} equal to an earlier one ({_inputs.names(X, 'unit', again)})")
-    if said:
-        warnings.warn(
-            f"Of {x.shape[1]:,} features, {' and '.join(said)}. Constant ones get weight 0, equal ones share theirs; "
-            "drop them if they were not meant to be there.",
-            NeurodecodeWarning,
-            stacklevel=stacklevel,
-        )
+    advice = "Constant ones get weight 0, equal ones share theirs"
+    _inputs.warn_features(X, x.shape[1], np.flatnonzero(still), again, "features", advice, stacklevel)
 
 
 def _warn_edges(best: np.ndarray, alphas: np.ndarray, stacklevel: int = 3) -> None:

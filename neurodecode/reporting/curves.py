@@ -205,22 +205,24 @@ def null(result: xr.Dataset, ax: Any = None, *, units: Any = None, theme: Any = 
     found = float(np.nanmean(score))
     if ax is None:
         ax = new_axes(7.5, 2.7, theme)
-    ax.axvspan(*np.quantile(values, [0.025, 0.975]), color=theme.null, lw=0, zorder=0, gid="band")
-    ax.hist(values, bins=_bins(values), color=theme.muted, alpha=0.8, lw=0, zorder=2)
-    ax.axvline(found, color=theme.accent, lw=2.4, zorder=3, gid="found")
-    chance = chance_of(result)
-    if chance is not None:
-        ax.axvline(chance, color=theme.ink, ls=DOTTED, lw=1.3, zorder=2.5, gid="chance")
-    ax.margins(x=0.03)
-    left = found > sum(ax.get_xlim()) / 2
-    text = f"found {number(found)}\n{p_text(float(p_value(np.asarray(found), values)))}"
-    note(
-        ax, text, (found, 1), "edge", (-6 if left else 6, -2), ha="right" if left else "left", va="top", color=theme.ink
-    )
+    p = float(p_value(np.asarray(found), values))
+    draw_null(ax, values, found, p, theme, chance=chance_of(result))
     words = f"{score_label(score_name(result))} with labels permuted"
     ax.set_xlabel(words + ("" if compact else f" ({len(values):,} permutations)"))
     ax.set_ylabel("permutations")
     return dress(ax, theme)
+
+
+def draw_null(ax: Any, null: np.ndarray, found: float, p: float, theme: Theme, *, chance: float | None = None) -> None:
+    """Histogram of draws, its middle 95 % shaded (``band``), what was found as a line (``found``) with its p value."""
+    ax.axvspan(*np.quantile(null, [0.025, 0.975]), color=theme.null, lw=0, zorder=0, gid="band")
+    ax.hist(null, bins=_bins(null), color=theme.muted, alpha=0.8, lw=0, zorder=2)
+    ax.axvline(found, color=theme.accent, lw=2.4, zorder=3, gid="found")
+    if chance is not None:
+        ax.axvline(chance, color=theme.ink, ls=DOTTED, lw=1.3, zorder=2.5, gid="chance")
+    ax.margins(x=0.03)
+    shift, side = ((-6, -2), "right") if found > sum(ax.get_xlim()) / 2 else ((6, -2), "left")
+    note(ax, f"found {number(found)}\n{p_text(p)}", (found, 1), "edge", shift, ha=side, va="top", color=theme.ink)
 
 
 def _bins(values: np.ndarray) -> np.ndarray:

@@ -12,11 +12,12 @@ import xarray as xr
 
 from .alignments import DISTANCES, MEASURES, best_of, grid_of, itself
 from .comparisons import HOW, people_of, ranked, score_words
+from .curves import draw_null
 from .dissimilarities import METRICS, rdms_of
 from .forms import flat_grids
 from .markup import Html
 from .pictures import Picture
-from .style import dress, new_axes, note, styled
+from .style import dress, new_axes, styled
 from .wording import count, headed, number, p_text, quantity
 
 WIDE, PHONE = (7.5, 2.6), (3.4, 2.4)
@@ -52,15 +53,7 @@ def exchanged(result: xr.Dataset, ax: Any = None, *, theme: Any = "light", compa
     null = null[np.isfinite(null)]
     if ax is None:
         ax = new_axes(*(PHONE if compact else WIDE), theme)
-    ax.axvspan(*np.quantile(null, [0.025, 0.975]), color=theme.null, lw=0, zorder=0, gid="band")
-    bins = np.histogram_bin_edges(null, bins=int(np.clip(np.sqrt(2 * len(null)), 6, 40)))
-    ax.hist(null, bins=bins, color=theme.muted, alpha=0.8, lw=0, zorder=2)
-    ax.axvline(value, color=theme.accent, lw=2.4, zorder=3, gid="found")
-    ax.margins(x=0.03)
-    left = value > sum(ax.get_xlim()) / 2
-    shift, side = ((-6, -2), "right") if left else ((6, -2), "left")
-    text = f"found {number(value)}\n{p_text(float(result['p']))}"
-    note(ax, text, (value, 1), "edge", shift, ha=side, va="top", color=theme.ink)
+    draw_null(ax, null, value, float(result["p"]), theme)
     ax.set_xlabel(
         measure_words(result) if compact else f"{measure_words(result)}, stimuli exchanged {len(null):,} times"
     )
