@@ -369,7 +369,7 @@ def _counted(shown: Threshold, result: xr.Dataset) -> str:
     dead = int((~np.isfinite(result["score"].values)).sum()) if "score" in result.data_vars else 0
     faded = len(shown.above) - n - dead
     parts = [
-        f"{count(n, *unit_words(result))} pass",
+        f"{count(n, *unit_words(result))} {'shown' if shown.words.startswith('none') else 'pass'}",
         f"{faded:,} faded" if faded else "",
         f"{dead} × no score" if dead else "",
     ]
