@@ -22,10 +22,9 @@ from neurodecode.exceptions import (
     LayerNotFoundError,
     NeurodecodeWarning,
     ResumeError,
-    UnsafeFileError,
 )
 from neurodecode.representation import as_representation, check_representation
-from neurodecode.sources.network import activations, list_layers, load_hub, weights_hash
+from neurodecode.sources.network import activations, list_layers, weights_hash
 
 
 def drawn(*shape: int, seed: int = 1) -> torch.Tensor:
@@ -507,69 +506,6 @@ def test_memory_does_not_grow_with_the_number_of_stimuli(tmp_path):
     written = sum(file.stat().st_size for file in (tmp_path / "6500").iterdir()) / 2**20
     assert written > 50
     assert peaks[1] - peaks[0] < 10, peaks  # MiB, for 6000 more stimuli of 9 kB each: 53 MiB
-
-
-# Models of a hub
-
-
-def tiny_language_model(folder, safe=True):
-    import transformers
-
-    config = transformers.GPT2Config(
-        n_layer=2, n_head=2, n_embd=8, vocab_size=30, n_positions=16, bos_token_id=1, eos_token_id=2
-    )
-    torch.manual_seed(0)
-    model = transformers.GPT2Model(config)
-    if safe:
-        model.save_pretrained(folder)
-    else:
-        folder.mkdir()
-        config.save_pretrained(folder)
-        torch.save(model.state_dict(), folder / "pytorch_model.bin")
-    return model
-
-
-def test_a_language_model_of_a_hub(tmp_path):
-    truth = tiny_language_model(tmp_path / "tiny")
-    model, processor = load_hub(tmp_path / "tiny")
-    assert processor is None
-    assert not model.training
-    ids = torch.tensor([[1, 5, 6, 7], [1, 8, 9, 0]])
-    mask = torch.tensor([[1, 1, 1, 1], [1, 1, 1, 0]])
-    X = activations(model, {"input_ids": ids, "attention_mask": mask, "use_cache": False}, ["h.0.mlp", "ln_f"])
-    truth.eval()
-    out = truth(input_ids=ids, attention_mask=mask).last_hidden_state.detach().numpy()
-    assert sorted(set(X["layer"].values.tolist())) == ["h.0.mlp", "ln_f"]
-    rows = X.values[:, X["layer"].values == "ln_f"]
-    np.testing.assert_allclose(rows, [out[0, 1:].mean(0), out[1, 1:3].mean(0)], rtol=1e-4, atol=1e-5)
-    left = {"input_ids": ids.flip(1), "attention_mask": mask.flip(1), "use_cache": False}
-    with pytest.raises(ValueError, match="Pad on the other side"):
-        activations(model, left, "ln_f")
-
-
-def test_a_vision_model_of_a_hub(tmp_path):
-    import transformers
-
-    config = transformers.ViTConfig(
-        hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16, image_size=16, patch_size=8
-    )
-    transformers.ViTModel(config).save_pretrained(tmp_path / "vit")
-    transformers.ViTImageProcessor(size={"height": 16, "width": 16}).save_pretrained(tmp_path / "vit")
-    model, processor = load_hub(tmp_path / "vit")
-    assert processor is not None
-    X = activations(model, {"pixel_values": drawn(3, 3, 16, 16)}, "layernorm", pool=None)["layernorm"]
-    assert X.shape == (3, 5, 8)  # the class token and four patches
-
-
-def test_a_hub_gives_safetensors_of_a_pinned_revision_only(tmp_path):
-    tiny_language_model(tmp_path / "unsafe", safe=False)
-    with pytest.raises(UnsafeFileError, match=r"pytorch_model.bin"):
-        load_hub(tmp_path / "unsafe")
-    with pytest.raises(ValueError, match="needs a revision"):
-        load_hub("somebody/model")
-    tiny_language_model(tmp_path / "tiny")
-    with pytest.raises(ValueError, match="AutoModel"):
-        load_hub(tmp_path / "tiny", head="NoSuchModel")
 
 
 def test_activations_meet_a_recording_by_label(net):
