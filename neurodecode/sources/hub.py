@@ -89,7 +89,7 @@ def load_hub(
         if "safetensors" in str(error):
             raise UnsafeFileError(f"{name} has no safetensors weights at revision {revision}: {error}") from error
         raise
-    where = {key: settings[key] for key in ("cache_dir", "token", "subfolder") if key in settings}
+    where: dict[str, Any] = {key: settings[key] for key in ("cache_dir", "token", "subfolder") if key in settings}
     return model.eval(), _processor(transformers, source, {**common, **where})
 
 
