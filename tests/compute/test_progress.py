@@ -15,6 +15,17 @@ class Terminal(io.StringIO):
         return True
 
 
+class Clock:
+    """Goes on by the same step whenever it is looked at, however busy the machine is."""
+
+    def __init__(self, step):
+        self.step, self.now = step, 0.0
+
+    def monotonic(self):
+        self.now += self.step
+        return self.now
+
+
 def look_from(stream, monkeypatch):
     """As if outside of pytest, which sets its variable anew before each call of a test."""
     monkeypatch.delenv("PYTEST_CURRENT_TEST")
@@ -50,9 +61,14 @@ def test_without_a_length(monkeypatch, caplog):
 
 def test_what_takes_no_time_says_nothing(monkeypatch, caplog):
     look_from(io.StringIO(), monkeypatch)
+    monkeypatch.setattr(module, "time", Clock(0.1))
     with caplog.at_level(logging.INFO, logger="neurodecode"):
         assert list(progress(range(3), "fitting voxels")) == [0, 1, 2]
     assert not caplog.records
+    monkeypatch.setattr(module, "time", Clock(1.0))
+    with caplog.at_level(logging.INFO, logger="neurodecode"):
+        assert list(progress(range(3), "fitting voxels")) == [0, 1, 2]
+    assert [record.getMessage() for record in caplog.records] == ["fitting voxels: done, 3 of 3, 4.0 s"]
 
 
 def test_bar_on_a_terminal_that_closes_when_left(monkeypatch):
