@@ -53,7 +53,8 @@ def el(tag: str, *children: Any, **attributes: Any) -> Html:
         if value is None or value is False:
             continue
         name = key.rstrip("_").replace("_", "-")
-        said.append(f" {name}" if value is True else f' {name}="{html.escape(str(value), quote=True)}"')
+        words = html.escape(str(value), quote=False).replace('"', "&quot;")
+        said.append(f" {name}" if value is True else f' {name}="{words}"')
     start = f"<{tag}{''.join(said)}>"
     return Html(start if tag in VOID else f"{start}{join(children)}</{tag}>")
 

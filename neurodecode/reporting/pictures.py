@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import base64
 import io
-import re
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from .._optional import require
 from .markup import Html, el
-from .style import DARK, LIGHT, PURPOSE, Theme, new_axes, rc_context
+from .style import DARK, LIGHT, Theme, new_axes, rc_context
+from .vectors import address_of, slim
 from .wording import scrub
 
 PIXELS = 96
 MOST_MARKS = 5000
 NARROW = 3.4
-FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, 'DejaVu Sans', sans-serif"
 PHONE_SCREEN = "(max-width: 600px)"
 
 
@@ -52,6 +48,9 @@ class Drawing:
 
     @property
     def address(self) -> str:
+        """As ``src`` or ``srcset`` takes it: text as text, everything else in base64."""
+        if self.kind == "image/svg+xml":
+            return address_of(self.content.decode("utf-8"))
         return f"data:{self.kind};base64,{base64.b64encode(self.content).decode('ascii')}"
 
 
@@ -83,56 +82,6 @@ def marks(figure: Any) -> int:
         total += sum(max(len(one.get_offsets()), len(one.get_paths())) for one in ax.collections)
         total += len(ax.patches) + len(ax.images) + len(ax.texts)
     return total
-
-
-def slim(svg: str) -> str:
-    """An SVG without what a page does not need, in the letters of the page, with absolute paths scrubbed."""
-    svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>\s*", "", svg, flags=re.DOTALL)
-    svg = svg.replace("'DejaVu Sans', sans-serif", FONT.replace("'", "&apos;"))
-    svg = re.sub(r"(?<=>)([^<>]*\S[^<>]*)(?=</text>)", lambda found: scrub(found[1]), svg)
-    svg = re.sub(r"<[^>]+>", lambda tag: re.sub(r"(\d+\.\d{2})\d+", r"\1", tag[0]), svg)
-    svg = re.sub(r"(?<=data:image/png;base64,)([\w+/=\s]+)", lambda found: _smaller(found[1]), svg)
-    return re.sub(r"\n\s*", "\n", _once(svg))
-
-
-def _once(svg: str) -> str:
-    """An SVG in which an image that is drawn at several places is held once."""
-    found = re.findall(r'xlink:href="(data:image/png;base64,[^"]+)"', svg)
-    held = {data: f"held{at}" for at, data in enumerate(dict.fromkeys(found)) if found.count(data) > 1}
-    kept = []
-
-    def used(tag: re.Match[str]) -> str:
-        data = tag[2]
-        if data not in held or re.search(r'\s[xy]="', tag[0]):
-            return tag[0]
-        size = " ".join(re.findall(r'(?:width|height)="[^"]+"', tag[0]))
-        if held[data] not in kept:
-            kept.append(held[data])
-            style = re.search(r'style="[^"]*"', tag[0])
-            image = f'<image id="{held[data]}" xlink:href="{data}" {size} {style[0] if style else ""}/>'
-            kept.append(image)
-        rest = re.sub(r'(?:width|height|style|id)="[^"]*"', "", tag[1] + tag[3])
-        return f'<use xlink:href="#{held[data]}" {" ".join(rest.split())}/>'
-
-    svg = re.sub(r'<image ([^>]*?)xlink:href="(data:image/png;base64,[^"]+)"([^>]*?)/>', used, svg)
-    return svg.replace("</defs>", "".join(kept[1::2]) + "</defs>", 1) if kept else svg
-
-
-def _smaller(image: str) -> str:
-    """The same PNG with a palette, where 256 colours are enough: a third of the bytes of a matrix."""
-    images = require("PIL.Image", purpose=PURPOSE)
-    before = base64.b64decode(image)
-    pixels = np.asarray(images.open(io.BytesIO(before)).convert("RGBA"))
-    colours, which = np.unique(pixels.reshape(-1, 4), axis=0, return_inverse=True)
-    if len(colours) > 256:
-        return image
-    small = images.fromarray(which.reshape(pixels.shape[:2]).astype(np.uint8), mode="P")
-    small.putpalette(colours[:, :3].ravel().tolist())
-    target = io.BytesIO()
-    small.save(target, format="png", optimize=True, transparency=bytes(colours[:, 3].tolist()))
-    after = target.getvalue()
-    return base64.b64encode(after).decode("ascii") if len(after) < len(before) else image
 
 
 def figure(picture: Picture, variants: int = 4, *, wide: bool = False) -> Html:
