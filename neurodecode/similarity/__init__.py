@@ -5,6 +5,8 @@ from .._names import lazy as _lazy
 __getattr__, __dir__, __all__ = _lazy(
     __name__,
     {
+        "maps": "maps",
+        "geometry": "geometry",
         "as_rdm": "rdms",
         "check_rdm": "rdms",
         "match_rdms": "rdms",

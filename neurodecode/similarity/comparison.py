@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ from .._names import lookup
 from .._numbers import whole
 from ..compute.nulls import count_orders, p_value, permutation_orders
 from . import kernels, matching, neighbours, predictivity, representational, shapes
+from .rdm_scores import RDM_SCORES, SAME
+from .rdms import check_not_bare
 from .spaces import Dissimilar, Space, pair_up
 
 TRANSFORMS = ("translation", "scaling", "permutation", "unit scaling", "rotation", "orthogonal", "linear")
@@ -72,6 +75,7 @@ class Measure:
         return tuple(p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.name != "device")
 
 
+ROUNDING = 1e-9
 UP, HALF_PI = "biased upwards", float(np.pi / 2)
 KERNEL = "n p q, or n^2 (p + q) with fewer samples than units"
 ONCE = "n p^2 + p^3 a space once, then n p q + p q min(p, q)"
@@ -177,8 +181,9 @@ def compare(
     Parameters
     ----------
     X, Y : (samples, units) each, or labelled dissimilarity matrices (``rsa``, ``gw``).
-    how : a name of ``MEASURES``, or a function (x, y, **options) of two float64 arrays whose rows correspond, larger
-        meaning more alike.
+    how : a name of ``MEASURES``; the function of this name, also with options, ``partial(rsa, score="kendall_tau_a")``;
+        or a function of your own (x, y, **options) of two float64 arrays whose rows correspond, which gives a number,
+        larger meaning more alike.
     permutations : draws of the null, in which the stimuli of Y are exchanged; 0: the value alone.
     random_state : seed of the draws.
     blocks : sample coordinate of X within whose values stimuli are exchanged (a run, a category); None: all freely.
@@ -195,7 +200,7 @@ def compare(
     AlignmentError : stimuli that one side does not have (named), repeats (average them first), unequal lengths, one
         side labelled and the other plain.
     DegenerateDataError : not finite, too few samples, nothing varies, or more directions than a measure can bear.
-    ValueError : no such measure or option.
+    ValueError : no such measure or option. TypeError : dictionaries of arrays; a function that gives no number.
 
     Examples
     --------
@@ -206,7 +211,9 @@ def compare(
     1.0
     """
     permutations = whole(permutations, "permutations")
+    how, options = spelled(how, options)
     row = measure(how, options)
+    check_sides(row, {"X": X, "Y": Y}, how)
     x, y = pair_up(X, Y, device)
     check_matrices(row, x, y, how)
     value = evaluate(row, x, y, options)
@@ -249,26 +256,67 @@ def _short(value: float) -> str:
     return "below 0" if value == -INF else f"{value:.5g}"
 
 
+def spelled(how: Any, options: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """A function of ``MEASURES``, bare or with options through ``partial``, as its name and all options.
+
+    So that it means the same as its name: whether larger is more alike, which null it has, what it takes.
+
+    Examples
+    --------
+    >>> spelled(partial(shapes.shape, alpha=0.2), {})
+    ('shape', {'alpha': 0.2})
+    """
+    given = dict(options)
+    while isinstance(how, partial) and not how.args:
+        how, given = how.func, {**how.keywords, **given}
+    names = [name for name, row in MEASURES.items() if row.value is how]
+    return (names[0], given) if names else (how, given)
+
+
 def measure(how: Any, options: dict[str, Any]) -> Measure:
     """The row of a name, or a row made for a function; the options are those it has."""
+    how, options = spelled(how, options)
+    if isinstance(how, str) and how not in MEASURES and how in (*RDM_SCORES, *SAME):
+        raise ValueError(
+            f"how={how!r} is a score of dissimilarities, not a measure; take how='rsa' with score={how!r}, or "
+            f"compare_models(..., how={how!r}) for models and people."
+        )
     found = lookup(MEASURES, how, "how")
     if not isinstance(found, Measure):
-
-        def value(X: Space, Y: Space, **given: Any) -> float:
-            return float(found(X.raw.cpu().numpy().copy(), Y.raw.cpu().numpy().copy(), **given))  # it may work in place
-
-        return Measure(
-            value, None, 1, (), -INF, INF, float("nan"), "not known", None, "not known", "not known", "given",
-            symmetric=False,
-        )  # fmt: skip
-    for name in options:
+        return _own(found)
+    for name, value in options.items():
+        if how == "rsa" and name == "how":
+            raise ValueError(f"rsa: option='how' is not known; what compares the dissimilarities is score={value!r}.")
         lookup(dict.fromkeys(found.options), name, f"{how}: option", callables=False)
     return found
 
 
+def _own(function: Callable[..., Any]) -> Measure:
+    """The row of a function of one's own."""
+
+    def value(X: Space, Y: Space, **given: Any) -> float:
+        found = function(X.raw.cpu().numpy().copy(), Y.raw.cpu().numpy().copy(), **given)  # it may work in place
+        if found is None or np.shape(found) != ():
+            what = "None" if found is None else f"an array of shape {np.shape(found)}"
+            raise TypeError(
+                f"how={getattr(function, '__name__', function)!r} gave {what}; expected a function (x, y) of two "
+                "arrays that gives one number."
+            )
+        return float(found)
+
+    return Measure(
+        value, None, 1, (), -INF, INF, float("nan"), "not known", None, "not known", "not known", "given",
+        symmetric=False,
+    )  # fmt: skip
+
+
 def evaluate(row: Measure, x: Space, y: Space, options: dict[str, Any]) -> float:
-    """The value of two spaces, as a float."""
-    return float(row.value(x, y, **options))
+    """The value of two spaces, as a float; what rounding puts beyond the range of the measure is its end."""
+    value = float(row.value(x, y, **options))
+    for end, beyond in ((row.low, value < row.low), (row.high, value > row.high)):
+        if beyond and abs(value - end) <= ROUNDING:
+            return float(end)
+    return value
 
 
 def draws(row: Measure, x: Space, y: Space, orders: np.ndarray, options: dict[str, Any]) -> np.ndarray:
@@ -276,6 +324,18 @@ def draws(row: Measure, x: Space, y: Space, orders: np.ndarray, options: dict[st
     if row.null is not None:
         return np.asarray(row.null(x, y, orders, **options), dtype=np.float64)
     return np.array([evaluate(row, x, y.take(order), options) for order in orders])
+
+
+def check_sides(row: Measure, sides: Mapping[str, Any], how: Any) -> None:
+    """Refuse dictionaries, and bare dissimilarity matrices where labelled ones are taken."""
+    for name, side in sides.items():
+        if isinstance(side, Mapping) and not isinstance(side, xr.Dataset):
+            raise TypeError(
+                f"{name} is a dictionary; compare takes one array a side. For every array with every other: "
+                "compare_grid(X, Y, how)."
+            )
+        if row.matrices:
+            check_not_bare(side, name, how)
 
 
 def check_matrices(row: Measure, x: Space, y: Space, how: Any) -> None:

@@ -12,8 +12,19 @@ from .._names import lookup
 from .._numbers import whole
 from ..compute.nulls import fdr, max_statistic, p_value
 from ..compute.progress import progress
-from ..exceptions import AlignmentError
-from .comparison import Measure, block_of, check_matrices, draws, evaluate, measure, orders_for, said
+from ..exceptions import AlignmentError, DegenerateDataError
+from .comparison import (
+    Measure,
+    block_of,
+    check_matrices,
+    check_sides,
+    draws,
+    evaluate,
+    measure,
+    orders_for,
+    said,
+    spelled,
+)
 from .spaces import Space, by_label, is_rdm, matrix, pair_up
 
 TIMES = {"all": "all", "same": "same"}
@@ -43,7 +54,8 @@ def compare_grid(
     A, B : name to (samples, units[, times]) array; or one labelled array whose units (or times) are told apart by
         ``by``. None for B: A against itself. All must hold the same stimuli, in any order; plain arrays the same rows.
     how : as in :func:`compare`.
-    by : a coordinate on the units of A (``"layer"``, ``"roi"``), or ``"time"``; names the dimension of the answer.
+    by : a coordinate on the units of A (``"layer"``, ``"roi"``), or ``"time"``; names the dimension of the answer. Of a
+        dictionary it only names the dimension.
     by_other : the same for B; ``by`` when None and B is one array.
     times : where both sides have times: ``"same"`` compares the same time of both, ``"all"`` every time with every
         other.
@@ -53,7 +65,8 @@ def compare_grid(
     Returns
     -------
     DataArray with dims (``by`` or ``"first"``, ``by_other`` or ``"second"``[, ``"time"``[, ``"time_other"``]]) and the
-    names as coordinates; the second is called ``*_other`` where both have one name. With permutations a Dataset of
+    names as coordinates; ``by`` without ``by_other`` is for both where both are arrays, and the second is called
+    ``*_other`` where both have one name. With permutations a Dataset of
     ``value``, ``p`` (each cell alone), ``p_fdr`` (false discovery rate over the grid), ``p_max`` (against the largest
     of the grid in each draw) and ``null``. In a grid of A against itself a space meets itself on the diagonal, which is
     no test: ``p_fdr`` is NaN there, and a cell that is there twice counts once.
@@ -71,9 +84,9 @@ def compare_grid(
     >>> grid.dims, np.diag(grid).round(6).tolist()
     (('first', 'second'), [1.0, 1.0])
     """
+    how, options = spelled(how, options)
     row, permutations = measure(how, options), whole(permutations, "permutations")
     lookup(TIMES, times, "times", callables=False)
-    itself = B is None or B is A
     for argument, given in (("by", by), ("by_other", by_other)):
         if given is not None and not isinstance(given, str):
             pair = len(given) == 2 if isinstance(given, (tuple, list)) else False
@@ -81,14 +94,19 @@ def compare_grid(
             raise ValueError(
                 f"{argument}={given!r}: expected the name of one coordinate. Each side has its own: {advice}."
             )
+    other = A if B is None else B
+    # Parts of one array by another coordinate are other spaces.
+    itself = other is A and (by_other in (None, by) or isinstance(A, Mapping))
+    by_b = by if by_other is None and (itself or not isinstance(other, Mapping)) else by_other
     first, times_a, dim_a = _parts(A, by, "first", "A", "by")
-    second, times_b, dim_b = (first, times_a, dim_a) if itself else _parts(B, by_other or by, "second", "B", "by_other")
-    if itself and dim_b == "first":
-        dim_b = "second"
-    dim_b = f"{dim_b}_other" if dim_b == dim_a else dim_b
+    second, times_b, dim_b = _parts(other, by_b, "second", "B", "by_other")
+    second = first if itself else second
+    dim_b = f"{dim_b}_other" if dim_b == dim_a or (dim_b == "time" and times_a is not None) else dim_b
+    for side, parts in (("A", first), ("B", second)):
+        check_sides(row, {f"{side}[{name!r}]": array for name, array in parts.items()}, how)
     one, two = _spaces(first, None if itself else second, device)
-    for side in (*one.values(), *two.values()):
-        check_matrices(row, side, side, how)
+    for space in (*one.values(), *two.values()):
+        check_matrices(row, space, space, how)
     cells = _cells(list(one), list(two), times_a, times_b, times)
     fold = row.symmetric and itself
     first_space = next(iter(one.values()))
@@ -133,12 +151,23 @@ def _parts(
     if isinstance(A, Mapping):
         if not A:
             raise ValueError(f"{side} is an empty dictionary; expected name to (samples, units) arrays.")
+        odd = [name for name in A if not isinstance(name, (str, int, float, np.generic))]
+        if odd:
+            raise ValueError(
+                f"{side} has the name {odd[0]!r}, which cannot stand on an axis; expected text or numbers, such as "
+                "'V1 left'."
+            )
         named, dim = dict(A), by or fallback
     elif isinstance(A, xr.DataArray) and by == "time" and "time" in A.dims:
         clock = A["time"].values if "time" in A.coords else np.arange(A.sizes["time"])
         return {at: A.isel(time=number) for number, at in enumerate(clock.tolist())}, None, "time"
     elif isinstance(A, xr.DataArray) and by is not None and by in A.coords and A[by].dims == ("unit",):
         names = list(dict.fromkeys(A[by].values.tolist()))
+        lost = [name for name in names if name is None or name != name]
+        if lost:
+            raise DegenerateDataError(
+                f"{side}: some units have no {by!r} ({lost[0]}); leave them out, or give them a name of their own."
+            )
         named, dim = {name: A.isel(unit=np.flatnonzero(A[by].values == name)) for name in names}, by
     else:
         coords = A.coords if isinstance(A, xr.DataArray) else {}
@@ -151,6 +180,11 @@ def _parts(
     clocks = [_clock(array) for array in named.values()]
     if all(clock is None for clock in clocks):
         return named, None, dim
+    if dim == "time":
+        raise ValueError(
+            f"{argument}='time' names the dimension of a dictionary whose arrays have times themselves, which stay on "
+            f"'time'. Leave {argument}= out, or call it something else, such as 'roi'."
+        )
     common = clocks[0]
     for clock, name in zip(clocks, named):
         if clock is None or common is None or not np.array_equal(clock, common):
@@ -275,7 +309,7 @@ def _frame(
     if times_a is not None:
         axes.append(("time", times_a))
     if times_b is not None and (times_a is None or times == "all"):
-        axes.append(("time_other" if times_a is not None else "time", times_b))
+        axes.append(("time_other" if times_a is not None or dim_a == "time" else "time", times_b))
     dims = tuple(dim for dim, _ in axes)
     shape = tuple(len(entries) for _, entries in axes)
     return dims, shape, {dim: (dim, np.asarray(entries)) for dim, entries in axes}

@@ -14,6 +14,7 @@ from .._optional import require
 from ..compute.random import check_random_state
 from ..exceptions import DegenerateDataError
 from .crossed import spaces
+from .rdms import check_not_bare
 from .spaces import Space
 
 
@@ -150,6 +151,8 @@ def gw(
     True
     """
     n_starts = whole(n_starts, "n_starts")
+    for side, called in ((X, "X"), (Y, "Y")):
+        check_not_bare(side, called, "gw")
     x, y = spaces(X, Y, device)
     ot = require("ot", "transport", "Gromov-Wasserstein distance")
     D, E = _scaled(x.rdm(metric), x), _scaled(y.rdm(metric), y)

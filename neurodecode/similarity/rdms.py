@@ -234,6 +234,27 @@ def match_all(rdms: Sequence[xr.DataArray], names: Sequence[str], join: str = "e
     return out
 
 
+def check_not_bare(X: Any, name: str, how: Any) -> None:
+    """Raise for a plain array that looks like dissimilarities: square, symmetric, 0 on the diagonal only.
+
+    Its rows would be taken for the responses of units, and compared by position.
+
+    Examples
+    --------
+    >>> check_not_bare(np.eye(3), "X", "rsa")
+    """
+    if isinstance(X, (xr.DataArray, xr.Dataset, Mapping, str)) or np.ndim(X) != 2 or len(set(np.shape(X))) > 1:
+        return
+    values = np.asarray(promoted(X)[0])
+    if values.dtype.kind not in "iuf" or len(values) < 3 or np.diagonal(values).any() or not values.any():
+        return
+    if np.allclose(values, values.T, rtol=1e-6):
+        raise AlignmentError(
+            f"{name} is a plain array, symmetric with a diagonal of 0: a dissimilarity matrix, whose rows how={how!r} "
+            f"would take for responses of units. Label it, as_rdm({name}, stimulus=...), and it is taken as it is."
+        )
+
+
 def take(R: xr.DataArray, rows: Any) -> xr.DataArray:
     """The matrix of some stimuli, in the order asked for; ``rows`` are positions or booleans.
 

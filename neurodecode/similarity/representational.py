@@ -12,6 +12,7 @@ from ..compute.rank import ranks
 from ..exceptions import DegenerateDataError
 from .crossed import spaces
 from .rdm_scores import rdm_score, tied
+from .rdms import check_not_bare
 from .spaces import Space
 
 
@@ -48,6 +49,8 @@ def rsa(X: Any, Y: Any, *, score: Any = "spearman", metric: Any = "correlation",
     >>> round(rsa(x, 3 * x[:, ::-1]), 9)
     1.0
     """
+    for side, called in ((X, "X"), (Y, "Y")):
+        check_not_bare(side, called, "rsa")
     x, y = spaces(X, Y, device)
     return float(_score(score)(_pairs(x, metric), _pairs(y, metric)))
 

@@ -95,7 +95,8 @@ class StreamingComparison:
 
     Parameters
     ----------
-    how : one of ``STREAMED``: ``cka cka_debiased rv procrustes bures shape cca svcca pwcca linear_predictivity``.
+    how : one of ``STREAMED``: ``cka cka_debiased rv procrustes bures shape cca svcca pwcca linear_predictivity``, or
+        the function of this name, also with options through ``partial``.
     device : torch device; None: the CPU.
     options : those of the measure.
 
@@ -111,9 +112,10 @@ class StreamingComparison:
     True
     """
 
-    def __init__(self, how: str = "cka", *, device: Any = None, **options: Any):
-        from .comparison import measure
+    def __init__(self, how: Any = "cka", *, device: Any = None, **options: Any):
+        from .comparison import measure, spelled
 
+        how, options = spelled(how, options)
         self.how = how
         self.value_of = lookup(STREAMED, how, "how", callables=False)
         row = measure(how, options)

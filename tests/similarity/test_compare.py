@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import warnings
+from functools import partial
 
 import numpy as np
 import pytest
 import xarray as xr
 
+from neurodecode import similarity
 from neurodecode.compute.random import check_random_state
 from neurodecode.exceptions import AlignmentError, DegenerateDataError, NeurodecodeWarning
 from neurodecode.representation import as_representation, average_repeats
-from neurodecode.similarity import MEASURES, as_rdm, compare, describe
+from neurodecode.similarity import MEASURES, as_rdm, compare, describe, rdm
 from neurodecode.similarity.comparison import TRANSFORMS
 
 N, P, Q = 60, 4, 6
@@ -316,6 +318,62 @@ def test_a_function_of_ones_own(pair):
     found = compare(x, y, one_pair_of_units, permutations=50, random_state=0, power=2)
     assert found.attrs["how"] == "one_pair_of_units" and found["p"] < 0.1
     assert float(found["value"]) == pytest.approx(one_pair_of_units(x, y, 2))
+
+
+def test_a_function_of_the_table_means_what_its_name_means(pair):
+    x, y = pair
+    for how in ("procrustes", "shape", "bures", "cka", "pwcca"):
+        by_name = compare(x, y, how, permutations=39, random_state=0)
+        by_function = compare(x, y, getattr(similarity, how), permutations=39, random_state=0)
+        assert by_function.identical(by_name), how
+    assert float(compare(x, y, similarity.procrustes, permutations=39, random_state=0)["p"]) <= 0.05
+    options = partial(partial(similarity.shape, alpha=0.9), alpha=0.2)
+    assert compare(x, y, options) == compare(x, y, "shape", alpha=0.2) == compare(x, y, similarity.shape, alpha=0.2)
+    assert compare(x, y, options, alpha=0.4) == compare(x, y, "shape", alpha=0.4)
+    stream = similarity.StreamingComparison(options).partial_fit(x, y)
+    assert stream.finalize() == pytest.approx(compare(x, y, options))
+
+
+def test_scores_of_dissimilarities_through_partial(named):
+    X, Y = named
+    for score in ("spearman", "kendall_tau_a", "cosine", "whitened_cosine"):
+        expected = compare(X, Y, "rsa", score=score)
+        assert compare(X, Y, partial(similarity.rsa, score=score)) == expected
+        assert compare(rdm(X), rdm(Y), partial(similarity.rsa, score=score)) == pytest.approx(expected, abs=1e-12)
+        with pytest.raises(ValueError, match=f"how='rsa' with score='{score}'"):
+            compare(X, Y, score)
+    with pytest.raises(ValueError, match="score='kendall_tau_a'"):
+        compare(X, Y, partial(similarity.rsa, how="kendall_tau_a"))
+    with pytest.raises(ValueError, match=r"option='alhpa' .*'alpha'"):
+        compare(X, Y, partial(similarity.shape, alhpa=0.2))
+
+
+def test_what_is_no_comparison(pair, named):
+    x, y = pair
+    for gives, words in ((lambda a, b: None, "gave None"), (lambda a, b: a, "gave an array of shape")):
+        with pytest.raises(TypeError, match=words):
+            compare(x, y, gives)
+    with pytest.raises(TypeError, match=r"X is a dictionary.*compare_grid"):
+        compare({"a": x}, y)
+    one, two = (rdm(side).values for side in named)
+    for how in ("rsa", "gw"):
+        with pytest.raises(AlignmentError, match=r"X is a plain array.*as_rdm"):
+            compare(one, two, how)
+        with pytest.raises(AlignmentError, match="as_rdm"):
+            getattr(similarity, how)(one, two)
+    with pytest.raises(AlignmentError, match=r"A\['a'\] is a plain array.*as_rdm"):
+        similarity.compare_grid({"a": one}, {"b": two}, "rsa")
+
+
+def test_rounding_leaves_no_value_beyond_the_range():
+    beyond = 0
+    for seed in range(30):
+        x = np.random.default_rng(seed).normal(size=(30, 5))
+        for how in ("cka", "cca", "svcca", "pwcca", "permutation"):
+            value = compare(x, x, how)
+            assert value <= 1.0, how
+            beyond += getattr(similarity, how)(x, x) > 1.0
+    assert beyond, "the measures themselves round, or this says nothing"
 
 
 # Dissimilarity matrices.

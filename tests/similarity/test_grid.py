@@ -8,7 +8,7 @@ import torch
 import xarray as xr
 
 from neurodecode.evaluation import fdr
-from neurodecode.exceptions import AlignmentError
+from neurodecode.exceptions import AlignmentError, DegenerateDataError
 from neurodecode.representation import as_representation, concat
 from neurodecode.similarity import MEASURES, as_rdm, compare, compare_grid
 
@@ -228,3 +228,46 @@ def test_each_side_has_its_own_coordinate(layers, areas):
         compare_grid(network, brain, by="layer", by_other=3)
     with pytest.raises(ValueError, match=r"B: .* by_other= a coordinate of its units \(roi\).* by_other='layer' came"):
         compare_grid(network, brain, by="layer")
+
+
+def test_another_coordinate_of_the_same_array_is_another_side(layers):
+    both = concat(layers, label="layer")
+    both = both.assign_coords(half=("unit", np.where(np.arange(both.sizes["unit"]) % 2, "odd", "even")))
+    grid = compare_grid(both, both, "cka", by="layer", by_other="half")
+    assert grid.dims == ("layer", "half") and grid.shape == (3, 2)
+    odd = both[:, both["half"].values == "odd"]
+    assert float(grid.sel(layer="fc", half="odd")) == pytest.approx(compare(layers["fc"], odd, "cka"))
+    xr.testing.assert_identical(compare_grid(both, how="cka", by="layer", by_other="half"), grid)
+    again = compare_grid(layers, layers, "cka", by="layer", by_other="again", permutations=19, random_state=0)
+    assert again["value"].dims == ("layer", "again") and np.isnan(np.diag(again["p_fdr"])).all()
+
+
+def test_a_dictionary_keeps_its_own_name_beside_a_coordinate(layers, areas):
+    network = concat(layers, label="layer")
+    assert compare_grid(network, areas, "cka", by="layer").dims == ("layer", "second")
+    assert compare_grid(areas, network, "cka", by_other="layer").dims == ("first", "layer")
+
+
+def test_times_of_either_side_have_names_of_their_own():
+    values = np.random.default_rng(3).normal(size=(40, 6, 3))
+    epochs = as_representation(values, stimulus=NAMES, kind="meg").assign_coords(time=[0.1, 0.2, 0.3])
+    layer = space(5, 4)
+    grid = compare_grid(epochs, {"fc": layer}, "cka", by="time")
+    assert grid.dims == ("time", "second") and grid["second"].values.tolist() == ["fc"]
+    np.testing.assert_array_equal(grid["time"], epochs["time"])
+    one = compare_grid(epochs, {"all": epochs}, "cka", by="time")
+    two = compare_grid({"all": epochs}, epochs, "cka", by_other="time")
+    assert one.dims == ("time", "second", "time_other") and two.dims == ("first", "time_other", "time")
+    here = compare(epochs.isel(time=1), epochs.isel(time=2), "cka")
+    assert float(one[1, 0, 2]) == pytest.approx(here) and float(two[0, 1, 2]) == pytest.approx(here)
+    with pytest.raises(ValueError, match="by='time' names the dimension of a dictionary whose arrays have times"):
+        compare_grid({"all": epochs}, {"fc": layer}, by="time")
+
+
+def test_names_that_cannot_stand_on_an_axis(layers, areas):
+    with pytest.raises(ValueError, match=r"A has the name \('V1', 'left'\)"):
+        compare_grid({("V1", "left"): layers["fc"]}, areas)
+    network = concat(layers, label="layer")
+    depth = np.where(np.arange(network.sizes["unit"]) < 3, np.nan, 1.0)
+    with pytest.raises(DegenerateDataError, match="some units have no 'depth'"):
+        compare_grid(network.assign_coords(depth=("unit", depth)), by="depth")
