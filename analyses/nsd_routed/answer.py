@@ -58,3 +58,13 @@ def notes(said, ensembles, share, hours, ceiling):
         f"{fits} fit{'s' if fits > 1 else ''}, {kept} kept by the held-back pictures.",
         f"{few:,} of {ceiling.size:,} units have an explainable share of variance under .05 and no normalised score.",
     ]
+
+
+def dry(job, read, there):
+    """What a dry run leaves out, for the page."""
+    if not job.dry_run:
+        return []
+    return [
+        f"A dry run: {read} of {there} sessions were read, and test pictures are those seen at least twice. Its "
+        "numbers say that every step works on these files, and nothing else."
+    ]

@@ -5,7 +5,8 @@ import numpy as np
 from neurodecode.exceptions import DegenerateDataError
 
 MOST_DRY = {"train": 600, "test": 100}
-LEAST_REPEATS = 3
+LEAST = 20  # training pictures, and test pictures
+LEAST_REPEATS, LEAST_REPEATS_DRY = 3, 2
 FAMILIES = {
     "early (V1-V3)": ("V1v", "V1d", "V2v", "V2d", "V3v", "V3d"),
     "hV4": ("hV4",),
@@ -48,16 +49,38 @@ def standardised(brain, train):
     return brain.copy(data=values)
 
 
+def sessions_read(design, shared, dry_run):
+    """Sessions whose responses are read: all of the design; in a dry run the first that hold enough pictures."""
+    there = sorted(design["SESSION"].unique().tolist())
+    if not dry_run:
+        return there
+    for many in range(1, len(there)):
+        train, test = chosen(names_of(design[design["SESSION"].isin(there[:many])]), shared, dry_run)
+        if len(train) >= MOST_DRY["train"] and len(test) >= LEAST:
+            return there[:many]
+    return there
+
+
+def names_of(design):
+    """The picture of every trial, as responses call it."""
+    return np.array([f"nsd{number:05d}" for number in design["73KID"]])
+
+
+def chosen(seen, shared, dry_run):
+    """Names of training and test pictures among those that were seen, each as often as it was."""
+    names, counts = np.unique(seen, return_counts=True)
+    common = np.isin(names, shared)
+    train, test = names[~common], names[common & (counts >= (LEAST_REPEATS_DRY if dry_run else LEAST_REPEATS))]
+    return (train[: MOST_DRY["train"]], test[: MOST_DRY["test"]]) if dry_run else (train, test)
+
+
 def split(brain, shared, dry_run):
     """Names of training and test pictures: what only this person saw, and what all saw and this one three times."""
-    names, counts = np.unique(brain["stimulus"].values, return_counts=True)
-    common = np.isin(names, shared)
-    train, test = names[~common], names[common & (counts >= LEAST_REPEATS)]
-    if dry_run:
-        train, test = train[: MOST_DRY["train"]], test[: MOST_DRY["test"]]
-    if len(train) < 20 or len(test) < 20:
+    train, test = chosen(brain["stimulus"].values, shared, dry_run)
+    if min(len(train), len(test)) < LEAST:
+        repeats = LEAST_REPEATS_DRY if dry_run else LEAST_REPEATS
         raise DegenerateDataError(
-            f"{len(train)} training pictures and {len(test)} test pictures seen {LEAST_REPEATS} times: 20 of each are "
+            f"{len(train)} training pictures and {len(test)} test pictures seen {repeats} times: {LEAST} of each are "
             "the least. Later sessions hold the third repeats; name all sessions (--set sessions=0)."
         )
     return train, test

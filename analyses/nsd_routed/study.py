@@ -14,9 +14,9 @@ from neurodecode.representation import average_repeats
 from neurodecode.sources import recipes
 
 from . import budget, rivals, shards, tests, tokens
-from .answer import figures_of, notes, sentence
+from .answer import dry, figures_of, notes, sentence
 from .encoders import RIVALS, fitted, waiting
-from .layout import MOST_DRY, families, first_area, order, split, standardised
+from .layout import MOST_DRY, families, first_area, order, sessions_read, split, standardised
 from .looking import looking
 from .results import gain_node, result
 
@@ -50,8 +50,11 @@ def study(job, settings):
     data = recipe.load(**where, sessions=sessions, parts=parts)  # every file is looked for before any is read
     masks = dict(zip(data["areas"]["area"].values.tolist(), data["areas"].values))
     model = tokens.load_backbone(settings, job.dry_run, job.seed)
+    there = data["design"]["SESSION"].nunique()
+    read = sessions_read(data["design"], data["shared"], job.dry_run)
+    data["design"] = data["design"][data["design"]["SESSION"].isin(read)]
     said = plan(job, data, masks, model, settings)
-    brain = recipe.load(**where, sessions=sessions)["brain"]
+    brain = recipe.load(**where, sessions=read)["brain"]
     train, test = split(brain, data["shared"], job.dry_run)
     brain = standardised(brain.assign_coords(roi=("unit", first_area(data["areas"]))), train)
     names, n = np.concatenate([train, test]), len(train)
@@ -79,7 +82,7 @@ def study(job, settings):
         figures=figures_of(job, families(data["areas"]), results, compared),
         main=["routed", *compared],
         sample_name=["test picture", "test pictures"],
-        notes=notes(said, ensembles, *waiting(ensembles), ceiling),
+        notes=[*notes(said, ensembles, *waiting(ensembles), ceiling), *dry(job, len(read), there)],
         **tomllib.loads((job.study.folder / "study.toml").read_text(encoding="utf-8"))["page"],
     )
 

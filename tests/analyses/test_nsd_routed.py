@@ -307,6 +307,50 @@ def test_the_common_surface_gives_the_same_units(miniature, tmp_path, monkeypatc
         )
 
 
+def test_a_dry_run_reads_the_sessions_that_it_needs(miniature, tmp_path, monkeypatch):
+    """The others must be there, and are not opened: here they hold nothing that could be read."""
+    root = tmp_path / "data"
+    shutil.copytree(miniature, root)
+    for session in (4, 5, 6):
+        next((root / "nsd").glob(f"**/betas_session{session:02d}.hdf5")).write_bytes(b"")
+
+    def loaded(study, real=studies._load):
+        module = real(study)
+        sys.modules[f"{module.__name__}.layout"].MOST_DRY |= {"train": 80, "test": 30}
+        return module
+
+    monkeypatch.setattr(studies, "_load", loaded)
+    monkeypatch.setattr(studies, "write_result", lambda *_: None)
+    tree = run(root, tmp_path / "out", epochs=1, rivals=["mean ridge"], shuffled=False, resamples=20)
+    note = next(note for note in tree.attrs["notes"] if note.startswith("A dry run"))
+    assert "3 of 6 sessions" in note or "2 of 6 sessions" in note
+    assert 20 <= tree["routed"].attrs["n_samples"] <= 30
+    with pytest.raises(OSError, match="betas_session"):
+        studies.run_study(
+            "nsd_routed", data=root, out=tmp_path / "whole",
+            settings={"backbone": str(root / "dinov2"), "revision": "", "epochs": 1, "width": 32, "heads": 2},
+        )  # fmt: skip
+
+
+def test_sessions_of_a_long_recording_are_as_few_as_hold_enough_pictures(parts):
+    """Ten thousand pictures three times in forty sessions: a dry run takes some of them, a run all."""
+    import pandas as pd
+
+    rng = np.random.default_rng(0)
+    seen = rng.permutation(np.repeat(np.arange(1, 10_001), 3))
+    design = pd.DataFrame({"SESSION": np.repeat(np.arange(1, 41), 750), "73KID": seen})
+    shared = np.array([f"nsd{number:05d}" for number in range(1, 1001)])
+    layout = parts.layout
+    read = layout.sessions_read(design, shared, True)
+    assert read == list(range(1, len(read) + 1)) and 1 < len(read) <= 6
+    for sessions, enough in ((read, True), (read[:-1], False)):
+        train, test = layout.chosen(layout.names_of(design[design["SESSION"].isin(sessions)]), shared, True)
+        assert (len(train) >= layout.MOST_DRY["train"] and len(test) >= layout.LEAST) == enough
+    assert layout.sessions_read(design, shared, False) == list(range(1, 41))
+    few = design[design["SESSION"] <= 2]
+    assert layout.sessions_read(few, shared, True) == [1, 2]
+
+
 def test_missing_files_are_named_before_anything_is_computed(miniature, tmp_path):
     root = tmp_path / "data"
     shutil.copytree(miniature, root)
