@@ -11,15 +11,17 @@ import xarray as xr
 from torch import Tensor
 
 from .._numbers import amount
+from ..compute.batching import batches
 from ..compute.device import resolve
 from ..compute.random import check_random_state
 from ..compute.scores import pearson
-from ..representation import check_same_samples, plain
+from ..representation import check_same_samples, check_same_units, plain
 from .tokens import Tokens
 
 if TYPE_CHECKING:
     from .encoder import TokenEncoder
 
+AT_ONCE = 1 << 24  # weights over tokens that are held at a time
 NOBODY = "no unit of this area could be fitted"
 
 
@@ -34,6 +36,7 @@ def token_importance(
     first = parts[0][0]
     shared = [(encoder, encoder._tokens(X), weight) for encoder, X, weight in parts]
     check_same_samples(parts[0][1], Y)
+    check_same_units(Y, first.targets_)
     tokens = shared[0][1]
     k = round(amount(share, "share", 0, 1) * tokens.size)
     if not 1 <= k < tokens.size:
@@ -47,17 +50,22 @@ def token_importance(
         )
     truth = np.asarray(plain(Y), dtype=float)
     truth = truth[:, None] if truth.ndim == 1 else truth
-    weights = _weights(shared)
-    chance = torch.from_numpy(check_random_state(random_state).random(weights.shape))
-    blocked = tokens.blocked(np.arange(tokens.n))
-    if blocked is not None:
-        blocked = blocked.unflatten(0, (tokens.n, tokens.groups))
-        weights, chance = weights.masked_fill(blocked, -1.0), chance.masked_fill(blocked, -1.0)
-    sizes = torch.from_numpy(masked.astype(int))
-    most, drawn = _largest(weights, sizes), _largest(chance, sizes)
+    rng, sizes = check_random_state(random_state), torch.from_numpy(masked.astype(int))
+    found: dict[str, list[np.ndarray]] = {"r": [], "r_masked": [], "r_random": []}
+    for some in batches(tokens.n, max(1, AT_ONCE // (tokens.groups * tokens.size * len(first.areas_)))):
+        rows = np.arange(tokens.n)[some]
+        weights = _weights(shared, rows)
+        chance = torch.from_numpy(rng.random(weights.shape))
+        blocked = tokens.blocked(rows)
+        if blocked is not None:
+            blocked = blocked.unflatten(0, (len(rows), tokens.groups))
+            weights, chance = weights.masked_fill(blocked, -1.0), chance.masked_fill(blocked, -1.0)
+        most, drawn = _largest(weights, sizes[some]), _largest(chance, sizes[some])
+        for name, taken in (("r", None), ("r_masked", most), ("r_random", drawn)):
+            found[name].append(_predicted(shared, rows, taken))
     scores = {}
-    for name, taken in (("r", None), ("r_masked", most), ("r_random", drawn)):
-        each = pearson(truth, _predicted(shared, taken))
+    for name, pieces in found.items():
+        each = pearson(truth, np.concatenate(pieces))
         scores[name] = ("query", [_mean(each[units]) for units in first.areas_of_.units])
     attrs: dict[str, Any] = {"share": share, "tokens": k}
     if first.areas_of_.empty:
@@ -68,11 +76,11 @@ def token_importance(
     return answer
 
 
-def _weights(shared: list[tuple[TokenEncoder, Tokens, np.ndarray | None]]) -> Tensor:
-    """Weights over tokens (samples, groups, areas, P) of all encoders together."""
+def _weights(shared: list[tuple[TokenEncoder, Tokens, np.ndarray | None]], rows: np.ndarray) -> Tensor:
+    """Weights over tokens (rows, groups, areas, P) of all encoders together."""
     total: Any = 0.0
     for encoder, tokens, weight in shared:
-        one = encoder._all_weights(tokens)
+        one = encoder._all_weights(tokens, rows)
         if weight is not None:
             one = one * torch.from_numpy(of_areas(encoder, weight)).float()[:, None]
         total = total + one
@@ -84,12 +92,14 @@ def of_areas(encoder: TokenEncoder, weight: np.ndarray) -> np.ndarray:
     return np.array([weight[units].mean() if len(units) else 0.0 for units in encoder.areas_of_.units])
 
 
-def _predicted(shared: list[tuple[TokenEncoder, Tokens, np.ndarray | None]], taken: Tensor | None) -> np.ndarray:
-    """Predictions (samples, units) without the tokens that were taken from each area."""
+def _predicted(
+    shared: list[tuple[TokenEncoder, Tokens, np.ndarray | None]], rows: np.ndarray, taken: Tensor | None
+) -> np.ndarray:
+    """Predictions (rows, units) without the tokens that were taken from each area."""
     total: Any = 0.0
     for encoder, tokens, weight in shared:
         with encoder._on(resolve(encoder._settings().device)):
-            one = encoder._units(encoder._forward(tokens, np.arange(tokens.n), taken))
+            one = encoder._units(encoder._forward(tokens, rows, taken))
         total = total + (one if weight is None else one * weight)
     return total
 

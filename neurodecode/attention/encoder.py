@@ -15,47 +15,25 @@ import torch
 import xarray as xr
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
-from torch import Tensor, nn
+from torch import Tensor
 
 from .._numbers import whole
 from ..compute.batching import batches
 from ..compute.device import resolve
 from ..compute.pieces import Piece, in_pieces
 from ..compute.random import check_random_state, torch_generator
-from ..compute.scores import pearson
 from ..compute.training import Training, fit_loop
-from ..exceptions import AlignmentError, DegenerateDataError, NeurodecodeWarning
+from ..exceptions import AlignmentError, NeurodecodeWarning
 from ..linear import _inputs
-from ..representation import Labels, check_finite, check_same_samples, check_same_units, labelled, plain
+from ..representation import Labels, check_same_samples, check_same_units, labelled
 from .ablation import NOBODY, token_importance
 from .areas import Areas, gather
 from .capacity import Fit, Plan, plan
-from .modules import Reader, Readout
-from .positions import sine_code
-from .tokens import ROWS_READ, UNITS_SCALED, Tokens, warn_features
-
-LEAST_HELD_BACK = 3
-
-
-class TokenModel(nn.Module):
-    """A reader of tokens and the readout of units; where a sample holds several pictures, what is read is averaged."""
-
-    def __init__(self, reader: Reader, readout: Readout) -> None:
-        super().__init__()
-        self.reader, self.readout = reader, readout
-
-    def forward(self, tokens: Tensor, *, blocked: Tensor | None = None, **place: Any) -> Tensor:
-        """(b, groups, P, D) -> (b, units)."""
-        b, groups = tokens.shape[:2]
-        read = self.reader(tokens.flatten(0, 1), blocked=blocked, **place)
-        if groups > 1:
-            read = read.unflatten(0, (b, groups)).mean(1)
-        return self.readout(read)
-
-    def room(self, groups: int, n_tokens: int, n_features: int, *, blocked: bool) -> int:
-        """Numbers that a step keeps of one sample, at most."""
-        picture = self.reader.room(n_tokens, n_features, blocked=blocked) + 2 * n_tokens * n_features
-        return groups * picture + self.readout.room()
+from .held_back import hold_back
+from .modules import Reader, Readout, TokenModel
+from .positions import named_axes, sine_code
+from .targets import correlation, learn_scale, read_targets, standardised
+from .tokens import ROWS_READ, Tokens, warn_features
 
 
 class TokenEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator, ABC):
@@ -163,14 +141,14 @@ class TokenEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator, ABC):
         targets = _inputs.targets(Y, type(self).__name__)
         check_consistent_length(np.empty(tokens.n), targets)
         rng = check_random_state(self.random_state)
-        train, held = _hold_back(X, tokens.n, settings, rng)
+        train, held = hold_back(X, tokens.n, settings, rng)
         room = self._plan(tokens, targets, Y, len(held), settings, device)
         self.__dict__.pop("held_back_r_", None)  # a fit that is interrupted leaves nothing that predicts
-        y, measured, usable = self._targets(targets, Y, seen)
-        flat = self._flat(y, measured, usable, train)
+        y, measured, usable = read_targets(targets, Y, seen)
+        self.mean_, self.scale_, flat = learn_scale(y, measured, train)
         usable = usable & np.isfinite(self.mean_)
-        varies = usable & ~flat
-        self.areas_of_ = gather(Y, self.by, y.shape[1], usable=varies)
+        self.degenerate_ = np.flatnonzero(flat & usable)
+        self.areas_of_ = gather(Y, self.by, y.shape[1], usable=usable & ~flat)
         self.areas_ = list(self.areas_of_.names)
         self.features_ = Labels.of(X if isinstance(X, xr.DataArray) else np.empty((1, tokens.n_features)), "unit")
         self.targets_ = Labels.of(Y if isinstance(Y, xr.DataArray) else targets, "unit")
@@ -183,7 +161,7 @@ class TokenEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator, ABC):
         self.token_mean_, self.token_scale_ = tokens.mean, tokens.scale
         self.places_, self.n_features_in_ = tokens.places, tokens.n_features
         self.axes_ = tokens.axes
-        goal, weight = self._goal(y, measured)
+        goal, weight = standardised(y, measured, self.mean_, self.scale_, self.areas_of_.order)
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             torch.manual_seed(int(rng.integers(2**63 - 1)))
             self.module_ = self._module(self.areas_of_, tokens, settings)
@@ -249,7 +227,7 @@ class TokenEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator, ABC):
         if not len(held):
             return np.full(y.shape[1], np.nan)
         found = self._units(self._forward(tokens, held, most=most)).astype(float)
-        return _correlation(y[held].astype(float), found, None if measured is None else measured[held])
+        return correlation(y[held].astype(float), found, None if measured is None else measured[held])
 
     def _settings(self) -> Training:
         whole(self.max_epochs, "max_epochs", least=1)
@@ -258,53 +236,6 @@ class TokenEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator, ABC):
         if not isinstance(self.training, Training):
             raise ValueError(f"training={self.training!r}; expected attention.Training(...), or None")
         return self.training
-
-    def _targets(self, values: Any, Y: Any, seen: Any) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
-        y = np.asarray(values)
-        y = (y[:, None] if y.ndim == 1 else y).astype(_inputs.working_dtype(y), copy=True)
-        masked = _inputs.masked(Y, y.shape[1])
-        measured = None
-        if seen is not None:
-            measured = np.asarray(plain(seen), dtype=bool)
-            if measured.shape != y.shape:
-                raise AlignmentError(f"seen has the shape {measured.shape}, the targets {y.shape}")
-            y[~measured] = 0
-        y[:, masked] = 0
-        if not _inputs.is_finite(y):
-            check_finite(Y if isinstance(Y, xr.DataArray) and seen is None else y, "Y")
-        return y, measured, ~masked
-
-    def _flat(self, y: np.ndarray, measured: np.ndarray | None, usable: np.ndarray, train: np.ndarray) -> np.ndarray:
-        """Boolean (units,): constant over the training samples; mean and scale of the others are learnt here."""
-        self.mean_, spread = np.empty(y.shape[1]), np.empty(y.shape[1])
-        flat = np.empty(y.shape[1], dtype=bool)
-        for some in batches(y.shape[1], UNITS_SCALED):
-            part = y[train, some].astype(np.float64)
-            if measured is None:
-                self.mean_[some], spread[some] = part.mean(0), part.std(0)
-                flat[some] = part.max(0) == part.min(0)
-                continue
-            there = measured[train, some]
-            count = there.sum(0)
-            mean = part.sum(0) / np.maximum(count, 1)
-            spread[some] = np.sqrt((there * (part - mean) ** 2).sum(0) / np.maximum(count, 1))
-            flat[some] = (count < 2) | (spread[some] <= 1e-12 * np.abs(mean))
-            self.mean_[some] = np.where(count == 0, np.nan, mean)
-        flat |= spread == 0
-        self.scale_ = np.where(flat, 1.0, spread)
-        self.degenerate_ = np.flatnonzero(flat & usable & np.isfinite(self.mean_))
-        return flat
-
-    def _goal(self, y: np.ndarray, measured: np.ndarray | None) -> tuple[Tensor, Tensor | None]:
-        """Standardised targets (samples, units in the order of areas), and 1 where they were measured, else 0."""
-        order = self.areas_of_.order
-        goal = torch.empty(len(y), len(order))
-        for some in batches(len(y), ROWS_READ):
-            goal[some] = torch.from_numpy(((y[some] - self.mean_) / self.scale_)[:, order].astype(np.float32))
-        if measured is None:
-            return goal, None
-        weight = torch.from_numpy(measured[:, order].astype(np.float32))
-        return torch.where(weight > 0, goal, 0.0), weight
 
     def _loss(
         self, module: TokenModel, tokens: Tokens, batch: Any, goal: Tensor, weight: Tensor | None, device: torch.device
@@ -321,7 +252,7 @@ class TokenEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator, ABC):
         found = self._forward(tokens, held, most=most)
         truth = goal[torch.from_numpy(held)].numpy()
         present = None if weight is None else weight[torch.from_numpy(held)].numpy() > 0
-        return float(np.nan_to_num(_correlation(truth, found, present)).mean())
+        return float(np.nan_to_num(correlation(truth, found, present)).mean())
 
     def _key(self, tokens: Tokens, goal: Tensor, weight: Tensor | None, train: np.ndarray) -> str:
         """What a checkpoint belongs to: settings, areas, targets, places, the scale of the tokens and a few of them."""
@@ -349,6 +280,7 @@ class TokenEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator, ABC):
     def _rows_of_places(self, tokens: Tokens) -> Tensor | None:
         """Rows of a table over places, for tokens that come in another order than at fit; None in the same order."""
         known, now = self.places_, tokens.places
+        self._same_axes(tokens)
         if known.shape == now.shape and np.allclose(known, now):
             return None
         table = {tuple(np.round(place, 6).tolist()): row for row, place in enumerate(known)}
@@ -366,9 +298,30 @@ class TokenEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator, ABC):
             )
         return torch.tensor([table[place] for place in asked])
 
-    def _sine(self, tokens: Tokens, device: torch.device) -> Tensor:
+    def _same_axes(self, tokens: Tokens) -> None:
+        if tokens.axes != self.axes_:
+            raise AlignmentError(
+                f"tokens lie along {', '.join(tokens.axes)}, at fit along {', '.join(self.axes_)}; say where they lie "
+                "by the same coordinates."
+            )
+
+    def _sine(self, tokens: Tokens, device: torch.device, turn: float) -> Tensor:
+        """Codes of places between the first and the last of the fit."""
+        self._same_axes(tokens)
         span = np.stack([self.places_.min(0), self.places_.max(0)], axis=1)
-        return sine_code(tokens.places, tokens.n_features, span).to(device)
+        inside = (tokens.places >= span[:, 0] - 1e-6) & (tokens.places <= span[:, 1] + 1e-6)
+        if not inside.all():
+            strange = tuple(tokens.places[~inside.all(axis=1)][0].tolist())
+            raise AlignmentError(
+                f"a token lies at {strange}, at fit they lay between {tuple(span[:, 0].tolist())} and "
+                f"{tuple(span[:, 1].tolist())}; give tokens of the same field."
+            )
+        if tokens.size != len(self.places_) and not named_axes(tokens.labels):
+            raise AlignmentError(
+                f"{tokens.size} tokens came, {len(self.places_)} at fit, and nothing says where they lie; give them "
+                f"the coordinates {', '.join(self.axes_)}."
+            )
+        return sine_code(tokens.places, tokens.n_features, span, turn).to(device)
 
     @contextmanager
     def _on(self, device: torch.device) -> Iterator[TokenModel]:
@@ -457,17 +410,19 @@ class TokenEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator, ABC):
         """
         return self._looked(X, self._weights, ("sample", "query", "token"))
 
-    def _all_weights(self, tokens: Tokens, each: Callable[[Tokens, np.ndarray], Tensor] | None = None) -> Tensor:
-        """Weights of all samples, (samples, groups, ..., P); ``each`` gives those of some rows."""
-        of_rows, rows = each or self._weights, np.arange(tokens.n)
+    def _all_weights(
+        self, tokens: Tokens, rows: np.ndarray, each: Callable[[Tokens, np.ndarray], Tensor] | None = None
+    ) -> Tensor:
+        """Weights of samples, (rows, groups, ..., P); ``each`` gives those of some."""
+        of_rows = each or self._weights
         device = resolve(self._settings().device)
         with self._on(device), torch.no_grad():
-            return torch.cat(in_pieces(lambda some: of_rows(tokens, rows[some]).cpu(), tokens.n, ROWS_READ, device))
+            return torch.cat(in_pieces(lambda some: of_rows(tokens, rows[some]).cpu(), len(rows), ROWS_READ, device))
 
     def _looked(self, X: Any, each: Callable[[Tokens, np.ndarray], Tensor], dims: tuple[str, ...]) -> xr.DataArray:
         """Weights of all samples as a labelled array over the tokens of ``X``."""
         tokens = self._tokens(X)
-        weights = self._all_weights(tokens, each).numpy()
+        weights = self._all_weights(tokens, np.arange(tokens.n), each).numpy()
         if tokens.groups == 1:
             return self._labelled_weights(weights[:, 0], X, dims)
         found = np.empty((tokens.n, *weights.shape[2:-1], tokens.n_tokens), dtype=np.float32)
@@ -516,49 +471,6 @@ class TokenEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator, ABC):
 
 def _moved(value: Tensor | None, device: torch.device) -> Tensor | None:
     return None if value is None else value.to(device)
-
-
-def _hold_back(X: Any, n: int, settings: Training, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Training rows, and rows held back for choosing the epoch; samples of one group are never torn apart."""
-    everything, by = np.arange(n), settings.validation_by
-    known = []
-    if isinstance(X, xr.DataArray):
-        known = [str(name) for name, entry in X.coords.items() if entry.dims == ("sample",)]
-    if by not in known and by != Training.validation_by:
-        there = f"the samples of X have {known}" if known else "the samples of X have no coordinates"
-        raise AlignmentError(f"validation_by={by!r}: {there}. Name one of the coordinates of the samples.")
-    if settings.validation == 0:
-        return everything, everything[:0]
-    groups = everything
-    if by in known:
-        first: dict[Any, int] = {}
-        groups = np.array([first.setdefault(value, row) for row, value in enumerate(X[by].values)])
-    names = np.unique(groups)
-    count = min(max(LEAST_HELD_BACK if len(names) == n else 1, round(settings.validation * len(names))), len(names))
-    taken = rng.choice(names, count, replace=False)
-    more = iter(rng.permutation(np.setdiff1d(names, taken)) if np.isin(groups, taken).sum() < LEAST_HELD_BACK else ())
-    while np.isin(groups, taken).sum() < LEAST_HELD_BACK and (name := next(more, None)) is not None:
-        taken = np.append(taken, name)
-    chosen = np.isin(groups, taken)
-    if chosen.sum() < LEAST_HELD_BACK or (~chosen).sum() < LEAST_HELD_BACK:
-        raise DegenerateDataError(
-            f"{n} samples are too few to hold {settings.validation:.0%} of them back for choosing the epoch; give "
-            "more, or training=Training(validation=0), which takes the last epoch."
-        )
-    return everything[~chosen], everything[chosen]
-
-
-def _correlation(truth: np.ndarray, found: np.ndarray, present: np.ndarray | None) -> np.ndarray:
-    """Pearson correlation of every unit over the samples that are there; NaN where it is not defined."""
-    if present is None:
-        return pearson(truth, found)
-    each = np.full(truth.shape[1], np.nan)
-    kinds, which = np.unique(present, axis=1, return_inverse=True)  # units of one person were measured together
-    for number, rows in enumerate(kinds.T):
-        units = np.flatnonzero(which.ravel() == number)
-        if rows.sum() > 1:
-            each[units] = pearson(truth[np.ix_(rows, units)], found[np.ix_(rows, units)])
-    return each
 
 
 def _cut(batch: Any, most: int, weight: Tensor | None, groups: int) -> list[Piece]:

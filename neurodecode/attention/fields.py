@@ -49,8 +49,8 @@ class GaussianFieldEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
         labelled X, a list of (train, test), or ``"loo"`` or ``"gcv"`` as for :class:`~neurodecode.linear.Ridge`.
         5 means fifths in the order of the samples, which never part the repeats of a ``stimulus``.
     nonlinearity : ``"log"``: sign(z) log(1 + |z|); None; or a function of a tensor.
-    degrees : degrees of visual angle a token; ``x_``, ``y_`` and ``size_`` are then in degrees from the middle of the
-        map, right and up positive. None: in tokens.
+    degrees : degrees of visual angle from one token to the next; ``x_``, ``y_`` and ``size_`` are then in degrees from
+        the middle of the map, right and up positive, whatever units the places are in. None: in those units.
     device : torch device; None: the CPU.
     max_memory : bytes that ``fit`` may take beyond the arrays it is given, a number or text such as ``"4 GiB"``; None:
         the memory of the machine.
@@ -126,7 +126,7 @@ class GaussianFieldEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
         targets = _inputs.targets(Y, type(self).__name__)
         check_consistent_length(np.empty(tokens.n), targets)
         centres, sizes = self._candidates(tokens)
-        room, scale_of_map = self._room(tokens, targets), self._degrees()
+        room, scale_of_map = self._room(tokens, targets), self._degrees(tokens.places)
         tokens.learn_scale(np.arange(tokens.n), check_random_state(0))
         warn_features(tokens, stacklevel=3)
         y = np.asarray(targets)
@@ -275,12 +275,22 @@ class GaussianFieldEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
             raise ValueError(f"nonlinearity={self.nonlinearity!r}; expected 'log', None or a function of a tensor")
         return z.cpu().numpy()
 
-    def _degrees(self) -> float:
-        """Degrees a token, or 1 where places stay in tokens."""
-        scale = 1.0 if self.degrees is None else amount(self.degrees, "degrees", unit="degrees of visual angle a token")
+    def _degrees(self, places: np.ndarray) -> float:
+        """Degrees a unit of the places, or 1 where places stay as they are."""
+        if self.degrees is None:
+            return 1.0
+        scale = amount(self.degrees, "degrees", unit="degrees of visual angle a token")
         if scale == 0:
             raise ValueError(f"degrees={self.degrees!r}: expected degrees of visual angle a token, above 0.")
-        return scale
+        steps = np.concatenate([np.diff(np.unique(along.round(6))) for along in places.T])
+        if not len(steps):
+            return scale
+        if not np.allclose(steps, steps[0], rtol=1e-3):
+            raise AlignmentError(
+                f"degrees={self.degrees!r} is said of a step from token to token, and steps are {steps.min():g} to "
+                f"{steps.max():g} along row and col; give an even map, or places in degrees and degrees=None."
+            )
+        return scale / float(steps[0])
 
     def _say_where(self, scale: float) -> None:
         """Centre and size in degrees from the middle of the map, right and up positive, where the scale is known."""

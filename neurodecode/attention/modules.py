@@ -243,3 +243,24 @@ class Factors(Reader):
     def room(self, n_tokens: int, n_features: int, *, blocked: bool = False) -> int:
         areas, rank, _ = self.where.shape
         return areas * n_tokens * (4 * rank + (2 * n_features if blocked else 0))
+
+
+class TokenModel(nn.Module):
+    """A reader of tokens and the readout of units; where a sample holds several pictures, what is read is averaged."""
+
+    def __init__(self, reader: Reader, readout: Readout) -> None:
+        super().__init__()
+        self.reader, self.readout = reader, readout
+
+    def forward(self, tokens: Tensor, *, blocked: Tensor | None = None, **place: Any) -> Tensor:
+        """(b, groups, P, D) -> (b, units)."""
+        b, groups = tokens.shape[:2]
+        read = self.reader(tokens.flatten(0, 1), blocked=blocked, **place)
+        if groups > 1:
+            read = read.unflatten(0, (b, groups)).mean(1)
+        return self.readout(read)
+
+    def room(self, groups: int, n_tokens: int, n_features: int, *, blocked: bool) -> int:
+        """Numbers that a step keeps of one sample, at most."""
+        picture = self.reader.room(n_tokens, n_features, blocked=blocked) + 2 * n_tokens * n_features
+        return groups * picture + self.readout.room()

@@ -58,14 +58,17 @@ def named_axes(X: Any) -> tuple[str, ...]:
     return where + ((LAG,) if LAG in there else ())
 
 
-def sine_code(places: np.ndarray, width: int, span: np.ndarray | None = None) -> Tensor:
+def sine_code(places: np.ndarray, width: int, span: np.ndarray | None = None, turn: float = 1.0) -> Tensor:
     """Fixed sines and cosines of the places: an equal share of the width for each axis.
 
     Along each axis, with place x from 0 to 2 pi and frequencies 1 / 10,000^(2i/m): sin(x f_i), cos(x f_i) in turn.
+    After a full turn the first pair says the same of the first and the last place, and where an axis has but two
+    numbers nothing tells them apart; half a ``turn``, from 0 to pi, does.
 
     Parameters
     ----------
     places : (tokens, axes). width : numbers a token. span : (axes, 2) lowest and highest place; by default of these.
+    turn : of x between the lowest and the highest place, 1 for 2 pi.
 
     Returns
     -------
@@ -84,7 +87,7 @@ def sine_code(places: np.ndarray, width: int, span: np.ndarray | None = None) ->
     places = np.asarray(places, dtype=float)
     low, high = (places.min(0), places.max(0)) if span is None else (span[:, 0], span[:, 1])
     reach = np.where(high > low, high - low, 1.0)
-    angle = 2 * math.pi * (places - low) / reach
+    angle = 2 * math.pi * turn * (places - low) / reach
     parts = []
     axes = places.shape[1]
     for axis in range(axes):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,9 @@ class Routing:
     trunk : a fitted :class:`RoutedEncoder`, of other people, whose keys, values, places and small network are taken and
         kept as they are: queries and readouts alone are fitted. Width, heads and the like must be the same.
 
+    turn : with ``"sine"``, turns of the fastest sine between the first and the last place of an axis. After 1, as
+        published, slower sines alone tell these two places apart; 0.5 tells all places apart where features are few.
+
     Examples
     --------
     >>> Routing(positions="sine").values
@@ -48,11 +52,14 @@ class Routing:
     values: str = "projected"
     hidden: int | None = None
     trunk: Any = None
+    turn: float = 1.0
 
     def __post_init__(self) -> None:
         for name, value, known in (("positions", self.positions, POSITIONS), ("values", self.values, VALUES)):
             if value not in known:
                 raise ValueError(f"{name}={value!r}; expected one of {known}")
+        if isinstance(self.turn, bool) or not isinstance(self.turn, Real) or not 0 < self.turn < np.inf:
+            raise ValueError(f"turn={self.turn!r}; expected a number above 0; 1 is a full turn")
         if self.hidden is not None:
             object.__setattr__(self, "hidden", whole(self.hidden, "hidden", least=1))
 
@@ -174,6 +181,7 @@ class RoutedEncoder(TokenEncoder):
             "n_heads": (trunk.n_heads, self.n_heads),
             "positions": (theirs.positions, mine.positions),
             "values": (theirs.values, mine.values),
+            "turn": (theirs.turn, mine.turn),
             "hidden": (theirs.hidden or 2 * trunk.width, mine.hidden or 2 * self.width),
         }
         other = [f"{name}={given!r} (trunk: {kept!r})" for name, (kept, given) in pairs.items() if kept != given]
@@ -189,7 +197,8 @@ class RoutedEncoder(TokenEncoder):
         router.load_state_dict(known, strict=False)
         for name, weight in router.named_parameters():
             weight.requires_grad_(name == "query")
-        tokens.use_scale(trunk.token_mean_, trunk.token_scale_, device=resolve(self._settings().device))
+        hold, device = tokens.held is not None, resolve(self._settings().device)
+        tokens.use_scale(trunk.token_mean_, trunk.token_scale_, hold=hold, device=device)
         self.token_mean_, self.token_scale_ = tokens.mean, tokens.scale
 
     def _given(self) -> list[Tensor]:
@@ -210,7 +219,7 @@ class RoutedEncoder(TokenEncoder):
         if positions == "learned":
             rows = self._rows_of_places(tokens)
             return {"rows": None if rows is None else rows.to(device)}
-        return {"code": self._sine(tokens, device)} if positions == "sine" else {}
+        return {"code": self._sine(tokens, device, self._routing().turn)} if positions == "sine" else {}
 
     @property
     def query_(self) -> np.ndarray:
@@ -223,8 +232,7 @@ class RoutedEncoder(TokenEncoder):
         new = torch.from_numpy(np.array(value, dtype=np.float32))
         if new.shape != query.shape:
             raise ValueError(f"query_ has the shape {tuple(new.shape)}; expected {tuple(query.shape)}")
-        with torch.no_grad():
-            query.copy_(new)
+        query.data = new.to(query.device)  # what was read before keeps its numbers
 
     def attention(self, X: Any, *, per_head: bool = False) -> xr.DataArray:
         """Where each area looks: weights over tokens that sum to one in each picture.

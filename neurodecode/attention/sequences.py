@@ -11,6 +11,7 @@ from .._numbers import amount, numbers_of
 from ..exceptions import AlignmentError, TimingError
 from ..linear import Delays
 from ..linear._timeline import runs_of
+from .held_back import PAST
 from .positions import LAG
 
 
@@ -30,8 +31,9 @@ def past(X: xr.DataArray, seconds: Sequence[float] | float, by: str | None = "ru
 
     Returns
     -------
-    DataArray (sample, token, unit) with ``lag`` (seconds) on token, coordinates and attrs of ``X``. Tokens of X that
-    did not count (``attended``) do not count at any lag; zeros before a run count.
+    DataArray (sample, token, unit) with ``lag`` (seconds) on token, coordinates and attrs of ``X``; ``attrs["past"]``
+    has the lags and runs. Neighbours share tokens, so a fit chooses its epoch by a stretch of each run, or by whole
+    runs. Tokens of X that did not count (``attended``) do not count at any lag; zeros before a run count.
 
     Raises
     ------
@@ -76,7 +78,8 @@ def past(X: xr.DataArray, seconds: Sequence[float] | float, by: str | None = "ru
         missing = earlier((~known["attended"].values.astype(bool)).astype(np.float32))
         coords["attended"] = xr.Variable(("sample", "token"), missing.reshape(len(X), -1) == 0)
     values = earlier(X.values).reshape(len(X), len(lags) * places, X.sizes["unit"])
-    return xr.DataArray(values, dims=("sample", "token", "unit"), coords=coords, attrs=dict(X.attrs))
+    said = {"seconds": lags.tolist(), "by": by, "between": _between(X)}
+    return xr.DataArray(values, dims=("sample", "token", "unit"), coords=coords, attrs={**X.attrs, PAST: said})
 
 
 def _between(X: xr.DataArray) -> float:

@@ -27,12 +27,16 @@ class Tokens:
 
     Parameters
     ----------
-    X : (sample, token, unit), labelled or plain; ``attended`` (sample, token) says which tokens count.
+    X : (sample, token, unit), labelled or plain, NumPy or torch; ``attended`` (sample, token) or (token) says which
+        tokens count.
     within : token coordinate whose values tell groups of tokens apart, such as the pictures that a response is the mean
         over. Groups must have the same number of tokens.
     """
 
     def __init__(self, X: Any, within: str | None = None) -> None:
+        if isinstance(X, Tensor):
+            X = X.detach().cpu()
+            X = (X.float() if X.dtype == torch.bfloat16 else X).numpy()
         self.labels = X if isinstance(X, xr.DataArray) else None
         if isinstance(X, xr.DataArray):
             if X.dims != ("sample", "token", "unit"):
@@ -54,19 +58,7 @@ class Tokens:
         self.order = self._groups(within)
         self.groups, self.size = self.order.shape
         self.axes, self.places = token_axes(self.labels, self.size), self._places()
-        attended = None if self.labels is None else self.labels.coords.get("attended")
-        self.attended = None
-        if attended is not None and set(attended.dims) == {"sample", "token"}:
-            self.attended = np.asarray(attended.transpose("sample", "token").values, dtype=bool)
-            if not self.attended.all():
-                counts = self.attended[:, self.order].sum(axis=2)
-                none = np.flatnonzero((counts == 0).sum(axis=1))
-                if len(none):
-                    raise DegenerateDataError(
-                        f"{len(none)} samples have no token that counts, the first at position {none[0]}."
-                    )
-            else:
-                self.attended = None
+        self.attended = self._attended()
         wide = values.dtype.kind != "b" and values.dtype.itemsize > (4 if values.dtype.kind == "f" else 2)
         self.dtype = np.dtype(np.float64 if wide else np.float32)
         self.mean = torch.zeros(self.n_features)
@@ -91,6 +83,30 @@ class Tokens:
                 f"within={within!r}: groups have {counts.min()} to {counts.max()} tokens; give each the same number."
             )
         return np.stack([np.flatnonzero(names == kind) for kind in kinds])
+
+    def _attended(self) -> np.ndarray | None:
+        """Boolean (samples, tokens): which tokens count; None where all do."""
+        if self.labels is None or "attended" not in self.labels.coords:
+            return None
+        marks = self.labels["attended"]
+        if not {"token"} <= set(marks.dims) <= {"sample", "token"}:
+            raise AlignmentError(f"attended lies on {marks.dims}; expected ('sample', 'token'), or ('token',) for all.")
+        values = np.asarray(marks.values)
+        if values.dtype.kind not in "biuf" or not np.isin(values, (0, 1)).all():
+            raise ValueError("attended holds more than True and False: it says of each token whether it counts.")
+        values = values.astype(bool)
+        if values.all():
+            return None
+        if marks.dims == ("token",):
+            found = np.broadcast_to(values, (self.n, self.n_tokens))
+        else:
+            found = values if marks.dims == ("sample", "token") else values.T
+        none = np.flatnonzero((found[:, self.order].sum(axis=2) == 0).any(axis=1))
+        if len(none):
+            raise DegenerateDataError(
+                f"{len(none)} samples have no token that counts, the first at position {none[0]}."
+            )
+        return found
 
     def _places(self) -> np.ndarray:
         """Places of the tokens of one group, (P, axes); the tokens of all groups are brought into one order."""

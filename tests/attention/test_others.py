@@ -76,6 +76,25 @@ class TestGaussianFields:
         np.testing.assert_array_equal(wide.x_ == 3.75, corner)
         assert (wide.size_ == 0.25).all()
 
+    def test_degrees_are_a_step_from_token_to_token_in_whatever_units_places_are(self):
+        maps, responses, *_ = pooled_world(0, side=4, n=80)
+        responses = responses + 2 * maps[:, 5, :1]
+        names = [f"s{number}" for number in range(80)]
+        row, col = np.divmod(np.arange(16), 4)
+        found = []
+        for unit in (1.0, 8.0):  # places in tokens, and in pixels
+            place = {"row": row * unit, "col": col * unit}
+            X = as_representation(maps, stimulus=names, kind="network", dims=("sample", "token", "unit"), token=place)
+            model = GaussianFieldEncoder(sizes=[0.5 * unit], nonlinearity=None, degrees=0.5)
+            found.append(model.fit(X, responses))
+        one, other = found
+        for name in ("x_", "y_", "size_"):
+            np.testing.assert_allclose(getattr(other, name), getattr(one, name))
+        assert (one.x_ == -0.25).all() and (one.y_ == 0.25).all() and (other.centre_ == 8).all()
+        torn = X.assign_coords(row=("token", row**2 * 1.0))
+        with pytest.raises(AlignmentError, match="steps are 1 to 8"):
+            GaussianFieldEncoder(sizes=[0.5], degrees=0.5).fit(torn, responses)
+
     def test_what_moves_has_no_field(self):
         world = object_world(2, True, n_units=5)
         n = world.n_train
