@@ -153,7 +153,8 @@ MEASURES: dict[str, Measure] = {
     ),
     "mutual_knn": Measure(
         neighbours.mutual_knn, neighbours.mutual_knn_null, 1, ORTHOGONAL, 0, 1, 1, "k / (n - 1) on average", None,
-        "not biased, but compare at one n only", "n^2 (p + q)", "Huh et al. 2024",
+        "not biased, but compare at one n only; stimuli that are equally near keep identical data below 1",
+        "n^2 (p + q)", "Huh et al. 2024",
     ),
     "gw": Measure(
         neighbours.gw, None, -1, ORTHOGONAL, 0, 2**0.5, 0, "no fixed value", None, "biased downwards (alike)",

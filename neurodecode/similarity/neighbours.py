@@ -17,6 +17,8 @@ from .crossed import spaces
 from .rdms import check_not_bare
 from .spaces import Space
 
+ROUNDING = 1e-12  # what differs by less of the largest is as near
+
 
 def mutual_knn(
     X: Any, Y: Any, *, k: int = 10, metric: str = "cosine", score: str = "overlap", device: Any = None
@@ -25,10 +27,13 @@ def mutual_knn(
 
         value = (1/n) sum_i |N_X(i) & N_Y(i)| / k        (score="jaccard": over |N_X(i) | N_Y(i)|)
 
-    with N(i) the k nearest other stimuli, by cosine of centred rows or by Euclidean distance.
+    with N(i) the k nearest other stimuli, by cosine of centred rows or by Euclidean distance. Where several are as near
+    as the k-th (categories, few units, counts) the places that are left are shared out among them, and the overlap is
+    its expectation were these drawn by lot on either side: no order of stimuli decides.
 
     - invariant to: rotations and reflections, isotropic scaling, translation; not to invertible linear maps
-    - range: 0 to 1, 1 when identical; unrelated: k / (n - 1) on average (overlap)
+    - range: 0 to 1, 1 when identical (below 1 where stimuli are equally near); unrelated: k / (n - 1) on average
+      (overlap)
     - few samples: not biased, but the value for unrelated data depends on n: compare at the same n only
     - cost: n^2 (p + q)
 
@@ -54,7 +59,7 @@ def mutual_knn(
     """
     x, y = spaces(X, Y, device)
     share = lookup(SHARES, score, "score", callables=False)
-    both = (_neighbours(x, k, metric) & _neighbours(y, k, metric)).sum(-1).double()
+    both = (_neighbours(x, k, metric) * _neighbours(y, k, metric)).sum(-1)
     return float(share(both, k).mean())
 
 
@@ -67,7 +72,7 @@ def mutual_knn_null(
     found = np.empty(len(orders))
     for at, order in enumerate(orders):
         places = torch.as_tensor(order, device=right.device)
-        found[at] = float(share((left & right[places[:, None], places]).sum(-1).double(), k).mean())
+        found[at] = float(share((left * right[places[:, None], places]).sum(-1), k).mean())
     return found
 
 
@@ -75,7 +80,7 @@ SHARES = {"overlap": lambda both, k: both / k, "jaccard": lambda both, k: both /
 
 
 def _neighbours(side: Space, k: int, metric: str) -> Tensor:
-    """(n, n) booleans: whether the column is among the k nearest of the row."""
+    """(n, n) chance that the column is among the k nearest of the row: 1 or 0, or a share where some are as near."""
     near = lookup({"cosine": _cosine, "euclidean": _minus_distance}, metric, "metric", callables=False)
     k = whole(k, "k")
     if not 1 <= k <= side.n - 2:
@@ -85,9 +90,12 @@ def _neighbours(side: Space, k: int, metric: str) -> Tensor:
 
     def make() -> Tensor:
         closeness = near(side)
+        rounding = ROUNDING * closeness.abs().max()
         closeness.fill_diagonal_(-torch.inf)
-        found = torch.zeros(closeness.shape, dtype=torch.bool, device=closeness.device)
-        return found.scatter_(1, closeness.topk(k, dim=1).indices, True)
+        last = closeness.topk(k, dim=1).values[:, -1:]
+        nearer, level = closeness > last + rounding, (closeness - last).abs() <= rounding
+        left = k - nearer.sum(1, keepdim=True).double()
+        return torch.where(level, left / level.sum(1, keepdim=True), nearer.double())
 
     return torch.as_tensor(side.keep(("neighbours", k, metric), make))
 

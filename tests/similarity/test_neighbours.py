@@ -47,6 +47,37 @@ def test_nulls_are_values_of_permuted_rows():
     np.testing.assert_allclose(found["null"], [mutual_knn(x, y[order], k=4) for order in orders])
 
 
+def kinds(n, seed):
+    return np.eye(4)[np.random.default_rng(seed).permutation(n) % 4]
+
+
+@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+def test_equally_near_stimuli_are_drawn_by_lot(metric):
+    x, y = kinds(24, 0), kinds(24, 1)
+    rng = np.random.default_rng(2)
+
+    def drawn(side):
+        apart = ((side[:, None] - side) ** 2).sum(-1) + 1e-9 * rng.random((24, 24)) + 9.0 * np.eye(24)
+        return [set(row[:3].tolist()) for row in np.argsort(apart, axis=1)]
+
+    lots = [np.mean([len(a & b) / 3 for a, b in zip(drawn(x), drawn(y))]) for _ in range(400)]
+    found = mutual_knn(x, y, k=3, metric=metric)
+    assert abs(found - np.mean(lots)) < 4 * np.std(lots) / 20
+    order = rng.permutation(24)
+    assert mutual_knn(x[order], y[order], k=3, metric=metric) == pytest.approx(found, abs=1e-14)
+    assert mutual_knn(x, x[:, ::-1], k=3, metric=metric) < 1 == mutual_knn(*[draw(24, 3, 3)[0]] * 2, k=3, metric=metric)
+
+
+@pytest.mark.parametrize("make", [kinds, lambda n, seed: np.random.default_rng(seed).normal(size=(n, 1))])
+def test_unrelated_categories_and_single_units_are_at_chance(make):
+    found = [
+        compare(make(30, s), make(30, 900 + s), "mutual_knn", k=5, permutations=19, random_state=s) for s in range(200)
+    ]
+    values = np.array([float(one["value"]) for one in found])
+    assert abs(values.mean() - 5 / 29) < 3 * values.std() / 200**0.5
+    assert np.mean([float(one["p"]) <= 0.05 for one in found]) < 0.05 + 3 * (0.05 * 0.95 / 200) ** 0.5
+
+
 def test_neighbours_that_cannot_be():
     x, y = draw(10, 3, 3)
     with pytest.raises(DegenerateDataError, match="k=10 neighbours of 10 stimuli"):
