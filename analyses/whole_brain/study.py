@@ -32,7 +32,7 @@ reads them in blocks, chooses a penalty for each voxel inside the training sampl
 For such a world the best penalty is the number of features over the signal-to-noise ratio (1), and the error of ridge
 regression with it is known for large problems (Dobriban and Wager 2018, theorem 2.1): with g = 1 - samples / features
 it is (1 + g + sqrt((1 - g)^2 + 4)) / 2, of a variance of 2, which gives the planted r.
-The peak is that of the process that fits and predicts (VmHWM); predicted is what it held before plus `memory_`.
+The peak is that of the process that fits and predicts (VmHWM); predicted is its peak before plus `memory_`.
 """
 REFERENCES = ["Dobriban E, Wager S (2018). Annals of Statistics 46:247-279 (the error of ridge in high dimensions)."]
 
@@ -88,10 +88,10 @@ def fit(folder, size, part, seed):
     alphas, settings = best * 10.0 ** (np.arange(-4, 5) / 2), {"cv": size["folds"], "precision": size["precision"]}
     with warnings.catch_warnings():  # null voxels belong to the largest penalty
         warnings.filterwarnings("ignore", "The best penalty stands at the upper edge", NeurodecodeWarning)
-        # What the libraries load at their first use belongs to the process, not to the fit that is measured.
+        # What libraries load at first use, or get again after the system took it, is not the fit's: a peak before it.
         first = y[: min(n, 50), :16]
         Ridge(alphas, **settings).fit(x[: len(first), :8], first, weights=folder).predict(x[:8, :8])
-        before, start = memory("VmRSS"), time.perf_counter()
+        before, start = high_water(), time.perf_counter()
         model = Ridge(alphas, **settings, max_memory=allowed(size["limit"]) - before)
         model.fit(x[:n], y, weights=folder)
     seconds = time.perf_counter() - start
@@ -100,16 +100,16 @@ def fit(folder, size, part, seed):
     r = np.concatenate([pearson(truth[:, block], held[:, block]) for block in batches(truth.shape[1], CHUNK)])
     (folder / "held.npy").unlink()
     np.savez(folder / "found.npz", r=r, alpha=model.alpha_)
-    said = {"predicted": before + model.memory_, "before": before, "peak": memory("VmHWM"), "fit_s": seconds,
+    said = {"predicted": before + model.memory_, "before": before, "peak": high_water(), "fit_s": seconds,
             "seconds": time.perf_counter() - start, "selection": model.selection_dtype_}  # fmt: skip
     (folder / "found.json.part").write_text(json.dumps(said))
     os.replace(folder / "found.json.part", folder / "found.json")
 
 
-def memory(name):
-    """A line of the system's account of this process, in bytes."""
+def high_water():
+    """The peak of this process, in bytes."""
     lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{name}:"))
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:"))
 
 
 def report(job, size, found):
