@@ -505,7 +505,7 @@ def test_memory_does_not_grow_with_the_number_of_stimuli(tmp_path):
         peaks.append(float(subprocess.run(command, capture_output=True, text=True, check=True).stdout) / 1024)
     written = sum(file.stat().st_size for file in (tmp_path / "6500").iterdir()) / 2**20
     assert written > 50
-    assert peaks[1] - peaks[0] < 10, peaks  # MiB, for 6000 more stimuli of 9 kB each: 53 MiB
+    assert peaks[1] - peaks[0] < written / 3, peaks  # MiB; whoever keeps the 6000 more stimuli of 9 kB takes 53 more
 
 
 def test_activations_meet_a_recording_by_label(net):
