@@ -12,6 +12,7 @@ from ..compute.nulls import p_value
 from ..compute.random import check_random_state
 from ..compute.scores import is_constant
 from ..exceptions import DegenerateDataError
+from ..representation import Labels
 from .comparison import block_of, measure, orders_for
 from .crossed import spaces
 from .matching import assign, correlate, lasso, standardised
@@ -49,8 +50,10 @@ def match_units(
     Returns
     -------
     Dataset over ``unit`` (of X) and ``unit_other`` (of Y): ``correlation`` (unit, unit_other) and, of all stimuli,
-    ``partner`` and ``best_partner`` (position in Y, -1 where the narrower side has no unit left), ``matched`` and
-    ``best`` (their correlations); ``matched_held_out`` and ``best_held_out``, mean of both halves. With permutations
+    ``partner`` and ``best_partner`` (place on ``unit_other``, -1 where the narrower side has no unit left), ``matched``
+    and ``best`` (their correlations); ``matched_held_out`` and ``best_held_out``, mean of both halves. Coordinates of
+    units stay, those of Y as ``*_other``; ``position`` and ``position_other`` say where a unit stands in X and Y as
+    they came, masked units counted though they are left out. With permutations
     ``null_matched``, ``null_best`` (permutation), means over units of all stimuli, ``null_held_out`` (permutation) of
     the one-to-one match on held-out stimuli, and attrs ``p_matched``, ``p_best``, ``p_held_out``. attrs: ``matched``,
     ``best``, ``matched_held_out``, ``best_held_out`` (means over units), ``gap`` (best minus matched, held out),
@@ -107,7 +110,25 @@ def match_units(
             found[f"null_{name}"] = ("permutation", null)
             observed = attrs["matched_held_out" if name == "held_out" else name]
             attrs[f"p_{name}"] = float(p_value(np.asarray(observed), null))
-    return xr.Dataset(found, attrs=attrs)
+    return xr.Dataset(found, _units(X, "unit", "", found) | _units(Y, "unit_other", "_other", found), attrs)
+
+
+def _units(X: Any, dim: str, suffix: str, taken: Any) -> dict[str, Any]:
+    """Coordinates of the units of X that are compared, and where they stand in X; for the dimension ``dim``.
+
+    Examples
+    --------
+    >>> _units(np.ones((3, 2)), "unit_other", "_other", {})["position_other"][1].tolist()
+    [0, 1]
+    """
+    if not isinstance(X, xr.DataArray):
+        return {f"position{suffix}": (dim, np.arange(X.width if isinstance(X, Space) else np.shape(X)[1]))}
+    known = {name: entry for name, entry in Labels.of(X, "unit").coords.items() if name != "masked"}
+    kept = np.arange(X.sizes["unit"])
+    if "masked" in X.coords:
+        kept = kept[~X["masked"].values.astype(bool)]
+    found = {f"{name}{suffix}": (dim, np.asarray(entry)[kept]) for name, entry in known.items()}
+    return {name: entry for name, entry in found.items() if name not in taken} | {f"position{suffix}": (dim, kept)}
 
 
 def _halves(x: Space, X: Any, groups: str | None) -> np.ndarray:
@@ -191,8 +212,11 @@ def sparse_prediction(
 
     Returns
     -------
-    Dataset: ``r2`` and ``used`` (penalty, unit): held-out R2, and weights that are not 0, mean over folds; ``r2_one``
-    (unit): from the one unit of X with the largest correlation among the training stimuli, by regression.
+    Dataset: ``r2`` and ``used`` (penalty, unit): held-out R2, and weights that are not 0, mean over folds; ``weight``
+    (penalty, source, unit): the weights of standardised units of X (``source``), mean over folds, so that one that is 0
+    was used in none; ``r2_one`` (unit): from the one unit of X with the largest correlation among the training stimuli,
+    by regression. Coordinates of units stay, those of X as ``*_source``; ``position`` and ``position_source`` say where
+    a unit stands in Y and X as they came.
 
     Raises
     ------
@@ -222,6 +246,7 @@ def sparse_prediction(
     folds = x.folds(n_folds)
     error, used = np.zeros((len(sweep), two.shape[1])), np.zeros((len(sweep), two.shape[1]))
     error_one, spread = np.zeros(two.shape[1]), np.zeros(two.shape[1])
+    summed = np.zeros((len(sweep), one.shape[1], two.shape[1]))
     for test in folds:
         train = np.setdiff1d(np.arange(len(one)), test)
         (a, a_test), (b, b_test) = (standardised(values, train, test) for values in (one, two))
@@ -233,13 +258,17 @@ def sparse_prediction(
             weights = lasso(a, b, float(penalty))
             error[at] += ((b_test - a_test @ weights) ** 2).sum(0)
             used[at] += (weights != 0).sum(0)
+            summed[at] += weights
+    found = {
+        "r2": (("penalty", "unit"), 1 - error / spread),
+        "used": (("penalty", "unit"), used / len(folds)),
+        "weight": (("penalty", "source", "unit"), summed / len(folds)),
+        "r2_one": ("unit", 1 - error_one / spread),
+    }
+    taken = {*found, "penalty"}
     return xr.Dataset(
-        {
-            "r2": (("penalty", "unit"), 1 - error / spread),
-            "used": (("penalty", "unit"), used / len(folds)),
-            "r2_one": ("unit", 1 - error_one / spread),
-        },
-        {"penalty": sweep},
+        found,
+        {"penalty": sweep} | _units(X, "source", "_source", taken) | _units(Y, "unit", "", taken),
         {"n_folds": len(folds), "n_samples": x.n},
     )
 
@@ -260,9 +289,9 @@ def cluster_units(X: Any, Y: Any, n_clusters: int, *, random_state: Any = 0, dev
     Returns
     -------
     Dataset over ``member`` (p units of X, then q of Y): ``cluster``, ``side`` (``"X"`` or ``"Y"``), ``position``
-    (in its space); over ``cluster_name``: ``n_X``, ``n_Y``, ``across`` (mean \|corr\| between its units of X and those
-    of Y, NaN where one side has none). attrs: ``within`` and ``between``, mean \|corr\| of units of X with units of Y
-    of the same and of other clusters; ``shared``, clusters with units of both.
+    (in X or Y as it came, masked units counted); over ``cluster_name``: ``n_X``, ``n_Y``, ``across`` (mean \|corr\|
+    between its units of X and those of Y, NaN where one side has none). attrs: ``within`` and ``between``, mean
+    \|corr\| of units of X with units of Y of the same and of other clusters; ``shared``, clusters with units of both.
 
     Raises
     ------
@@ -303,7 +332,7 @@ def cluster_units(X: Any, Y: Any, n_clusters: int, *, random_state: Any = 0, dev
         {
             "cluster": ("member", cluster),
             "side": ("member", np.array(["X"] * p + ["Y"] * q)),
-            "position": ("member", np.concatenate([np.arange(p), np.arange(q)])),
+            "position": ("member", np.concatenate([_units(side, "", "", ())["position"][1] for side in (X, Y)])),
             "n_X": ("cluster_name", [int(a.sum()) for a, _ in of]),
             "n_Y": ("cluster_name", [int(b.sum()) for _, b in of]),
             "across": ("cluster_name", means),

@@ -162,3 +162,43 @@ def test_what_is_said_of_wrong_arguments():
     near = x[:, :1] + 1e-4 * rng.normal(size=(30, 3))
     with pytest.warns(NeurodecodeWarning, match="did not converge"):
         sparse_prediction(near, 1e4 * (near[:, :1] - near[:, 1:2]), penalties=[1e-9])
+
+
+def test_units_are_told_by_their_coordinates_and_by_their_place_in_what_came():
+    rng = np.random.default_rng(4)
+    values = rng.normal(size=(80, 6))
+    order = np.array([3, 0, 5, 1, 4, 2])
+    names = [f"s{at}" for at in range(80)]
+    X = as_representation(values, stimulus=names, kind="fmri", unit={"voxel": [f"v{at}" for at in range(6)]})
+    other = values[:, order]
+    other[3, [0, 4]] = np.nan  # units 3 and 4 of X
+    Y = as_representation(
+        other, stimulus=names, kind="fmri", nan_policy="drop_targets", unit={"voxel": [f"v{at}" for at in order]}
+    )
+    found = match_units(X, Y)
+    there = found["partner"].values >= 0
+    assert found.sizes["unit_other"] == 4 and found["position_other"].values.tolist() == [1, 2, 3, 5]
+    partners = found["voxel_other"].values[found["partner"].values[there]]
+    assert there.sum() == 4 and partners.tolist() == found["voxel"].values[there].tolist()
+    np.testing.assert_array_equal(
+        order[found["position_other"].values[found["partner"].values[there]]], np.flatnonzero(there)
+    )
+
+    sparse = sparse_prediction(X, Y, penalties=[0.1])
+    used = [np.flatnonzero(weights).tolist() for weights in sparse["weight"].values[0].T]
+    assert sparse["voxel_source"].values[np.ravel(used)].tolist() == sparse["voxel"].values.tolist()
+    assert sparse["position"].values.tolist() == [1, 2, 3, 5] and sparse["weight"].dims == ("penalty", "source", "unit")
+
+    groups = cluster_units(X, Y, 4)
+    assert groups["position"].values.tolist() == [0, 1, 2, 3, 4, 5, 1, 2, 3, 5]
+
+
+def test_the_two_units_of_a_sum_are_named():
+    rng = np.random.default_rng(5)
+    x = rng.normal(size=(300, 12))
+    pairs = rng.permutation(12).reshape(6, 2)
+    found = sparse_prediction(x, x[:, pairs[:, 0]] + x[:, pairs[:, 1]], penalties=[0.1, 0.3])
+    for at in range(2):
+        assert [set(np.flatnonzero(weights)) for weights in found["weight"].values[at].T] == [
+            set(pair) for pair in pairs.tolist()
+        ]
