@@ -32,6 +32,7 @@ from .capacity import Fit, Plan, plan
 from .held_back import hold_back
 from .modules import Reader, Readout, TokenModel
 from .positions import named_axes, sine_code
+from .settled import settled
 from .targets import correlation, learn_scale, read_targets, standardised
 from .tokens import ROWS_READ, Tokens, warn_features
 
@@ -135,61 +136,62 @@ class TokenEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator, ABC):
         if seen is not None and isinstance(Y, xr.DataArray):
             check_same_samples(Y, seen)
             check_same_units(seen, Labels.of(Y, "unit"))
-        settings = self._settings()
-        device = resolve(settings.device)
-        tokens = Tokens(X, self.within)
-        targets = _inputs.targets(Y, type(self).__name__)
-        check_consistent_length(np.empty(tokens.n), targets)
-        rng = check_random_state(self.random_state)
-        train, held = hold_back(X, tokens.n, settings, rng)
-        room = self._plan(tokens, targets, Y, len(held), settings, device)
-        self.__dict__.pop("held_back_r_", None)  # a fit that is interrupted leaves nothing that predicts
-        y, measured, usable = read_targets(targets, Y, seen)
-        self.mean_, self.scale_, flat = learn_scale(y, measured, train)
-        usable = usable & np.isfinite(self.mean_)
-        self.degenerate_ = np.flatnonzero(flat & usable)
-        self.areas_of_ = gather(Y, self.by, y.shape[1], usable=usable & ~flat)
-        self.areas_ = list(self.areas_of_.names)
-        self.features_ = Labels.of(X if isinstance(X, xr.DataArray) else np.empty((1, tokens.n_features)), "unit")
-        self.targets_ = Labels.of(Y if isinstance(Y, xr.DataArray) else targets, "unit")
-        self.one_target_ = targets.ndim == 1
-        self.dtype_ = np.dtype(np.float32 if y.dtype == np.float32 else np.float64)
-        self.usable_ = usable
-        tokens.learn_scale(train, rng)
-        warn_features(tokens, stacklevel=3)
-        tokens.use_scale(tokens.mean, tokens.scale, hold=room.hold, device=device)
-        self.token_mean_, self.token_scale_ = tokens.mean, tokens.scale
-        self.places_, self.n_features_in_ = tokens.places, tokens.n_features
-        self.axes_ = tokens.axes
-        goal, weight = standardised(y, measured, self.mean_, self.scale_, self.areas_of_.order)
-        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-            torch.manual_seed(int(rng.integers(2**63 - 1)))
-            self.module_ = self._module(self.areas_of_, tokens, settings)
-            self._take_over(tokens)
-            with self._on(device) as module:
-                self.history_ = fit_loop(
-                    module,
-                    lambda rows: self._loss(module, tokens, rows, goal, weight, device),
-                    lambda generator: _shuffled(train, settings.batch_size, generator, tokens),
-                    -(-len(train) // settings.batch_size),
-                    settings=settings,
-                    max_epochs=int(self.max_epochs),
-                    generator=torch_generator(rng),
-                    validate=(lambda: self._validate(tokens, held, goal, weight, room.read)) if len(held) else None,
-                    cut=lambda batch, most: _cut(batch, most, weight, tokens.groups),
-                    rows_at_once=room.rows,
-                    key=self._key(tokens, goal, weight, train) if settings.checkpoint is not None else "",
-                    text=f"fitting {len(self.areas_of_.order):,} units",
+        with settled():
+            settings = self._settings()
+            device = resolve(settings.device)
+            tokens = Tokens(X, self.within)
+            targets = _inputs.targets(Y, type(self).__name__)
+            check_consistent_length(np.empty(tokens.n), targets)
+            rng = check_random_state(self.random_state)
+            train, held = hold_back(X, tokens.n, settings, rng)
+            room = self._plan(tokens, targets, Y, len(held), settings, device)
+            self.__dict__.pop("held_back_r_", None)  # a fit that is interrupted leaves nothing that predicts
+            y, measured, usable = read_targets(targets, Y, seen)
+            self.mean_, self.scale_, flat = learn_scale(y, measured, train)
+            usable = usable & np.isfinite(self.mean_)
+            self.degenerate_ = np.flatnonzero(flat & usable)
+            self.areas_of_ = gather(Y, self.by, y.shape[1], usable=usable & ~flat)
+            self.areas_ = list(self.areas_of_.names)
+            self.features_ = Labels.of(X if isinstance(X, xr.DataArray) else np.empty((1, tokens.n_features)), "unit")
+            self.targets_ = Labels.of(Y if isinstance(Y, xr.DataArray) else targets, "unit")
+            self.one_target_ = targets.ndim == 1
+            self.dtype_ = np.dtype(np.float32 if y.dtype == np.float32 else np.float64)
+            self.usable_ = usable
+            tokens.learn_scale(train, rng)
+            warn_features(tokens, stacklevel=3)
+            tokens.use_scale(tokens.mean, tokens.scale, hold=room.hold, device=device)
+            self.token_mean_, self.token_scale_ = tokens.mean, tokens.scale
+            self.places_, self.n_features_in_ = tokens.places, tokens.n_features
+            self.axes_ = tokens.axes
+            goal, weight = standardised(y, measured, self.mean_, self.scale_, self.areas_of_.order)
+            with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+                torch.manual_seed(int(rng.integers(2**63 - 1)))
+                self.module_ = self._module(self.areas_of_, tokens, settings)
+                self._take_over(tokens)
+                with self._on(device) as module:
+                    self.history_ = fit_loop(
+                        module,
+                        lambda rows: self._loss(module, tokens, rows, goal, weight, device),
+                        lambda generator: _shuffled(train, settings.batch_size, generator, tokens),
+                        -(-len(train) // settings.batch_size),
+                        settings=settings,
+                        max_epochs=int(self.max_epochs),
+                        generator=torch_generator(rng),
+                        validate=(lambda: self._validate(tokens, held, goal, weight, room.read)) if len(held) else None,
+                        cut=lambda batch, most: _cut(batch, most, weight, tokens.groups),
+                        rows_at_once=room.rows,
+                        key=self._key(tokens, goal, weight, train) if settings.checkpoint is not None else "",
+                        text=f"fitting {len(self.areas_of_.order):,} units",
+                    )
+                    self.held_back_r_ = self._held_back_r(tokens, held, y, measured, room.read)
+            self.best_epoch_, self.held_back_, self.n_held_back_ = self.history_.best_epoch, held, len(held)
+            if self.areas_of_.empty:
+                warnings.warn(
+                    f"{len(self.areas_of_.empty)} areas have no unit to fit ({', '.join(self.areas_of_.empty[:5])}): "
+                    "their attention is NaN.",
+                    NeurodecodeWarning,
+                    stacklevel=2,
                 )
-                self.held_back_r_ = self._held_back_r(tokens, held, y, measured, room.read)
-        self.best_epoch_, self.held_back_, self.n_held_back_ = self.history_.best_epoch, held, len(held)
-        if self.areas_of_.empty:
-            warnings.warn(
-                f"{len(self.areas_of_.empty)} areas have no unit to fit ({', '.join(self.areas_of_.empty[:5])}): "
-                "their attention is NaN.",
-                NeurodecodeWarning,
-                stacklevel=2,
-            )
         return self
 
     def _plan(self, tokens: Tokens, y: Any, Y: Any, held: int, settings: Training, device: torch.device) -> Plan:
@@ -381,7 +383,7 @@ class TokenEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator, ABC):
         X : (sample, token, unit), features and places as at fit; labelled tokens may come in another order.
         """
         tokens = self._tokens(X)
-        with self._on(resolve(self._settings().device)):
+        with settled(), self._on(resolve(self._settings().device)):
             answer = self._units(self._forward(tokens, np.arange(tokens.n)))
         return labelled(answer[:, 0] if self.one_target_ else answer, samples_of=X, units=self.targets_)
 
@@ -422,7 +424,8 @@ class TokenEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator, ABC):
     def _looked(self, X: Any, each: Callable[[Tokens, np.ndarray], Tensor], dims: tuple[str, ...]) -> xr.DataArray:
         """Weights of all samples as a labelled array over the tokens of ``X``."""
         tokens = self._tokens(X)
-        weights = self._all_weights(tokens, np.arange(tokens.n), each).numpy()
+        with settled():
+            weights = self._all_weights(tokens, np.arange(tokens.n), each).numpy()
         if tokens.groups == 1:
             return self._labelled_weights(weights[:, 0], X, dims)
         found = np.empty((tokens.n, *weights.shape[2:-1], tokens.n_tokens), dtype=np.float32)
@@ -466,7 +469,8 @@ class TokenEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator, ABC):
         Jain & Wallace (2019), Attention is not explanation, NAACL; DeYoung et al. (2020), ERASER, ACL, section 4
         (comprehensiveness).
         """
-        return token_importance([(self, X, None)], Y, share=share, random_state=random_state)
+        with settled():
+            return token_importance([(self, X, None)], Y, share=share, random_state=random_state)
 
 
 def _moved(value: Tensor | None, device: torch.device) -> Tensor | None:

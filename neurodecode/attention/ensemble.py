@@ -17,6 +17,7 @@ from ..exceptions import AlignmentError, DegenerateDataError
 from ..representation import labelled
 from .ablation import of_areas, token_importance
 from .encoder import TokenEncoder
+from .settled import settled
 
 
 class EncoderEnsemble(MultiOutputMixin, RegressorMixin, BaseEstimator):
@@ -187,7 +188,8 @@ class EncoderEnsemble(MultiOutputMixin, RegressorMixin, BaseEstimator):
             for layer, members in self.members_.items()
             for one in members
         ]
-        return token_importance(parts, Y, share=share, random_state=random_state)
+        with settled():
+            return token_importance(parts, Y, share=share, random_state=random_state)
 
 
 def _mean(members: list[np.ndarray]) -> np.ndarray:

@@ -27,6 +27,7 @@ from ..linear.ridge import _warn_edges as warn_edges
 from ..representation import Labels, check_finite, check_same_samples, check_same_units, labelled
 from .capacity import SLACK
 from .positions import GRID, named_axes
+from .settled import settled
 from .tokens import Tokens, warn_features
 
 ROWS_POOLED = 256
@@ -148,17 +149,18 @@ class GaussianFieldEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
         self.alpha_ = np.zeros(y.shape[1])
         self.coef_ = np.zeros((tokens.n_features, y.shape[1]))
         self.intercept_ = np.where(flat, y[0], mean)
-        for number in progress(range(len(pools)), "pools"):
-            z = self._pooled(tokens, pools[number], device).astype(np.float64)
-            middle, scale = z.mean(0), np.where(_inputs.constant(z), 1.0, z.std(0))
-            scale[scale == 0] = 1.0
-            scores = self._fitted(ridge, ((z - middle) / scale).astype(np.float32), goal)
-            better = (scores > best) & ~flat
-            best[better], self.pool_[better] = scores[better], number
-            self.alpha_[better] = ridge.alpha_[better]
-            self.coef_[:, better] = ridge.coef_[:, better] * spread[better] / scale[:, None]
-            offset = ridge.intercept_[better] * spread[better] - middle @ self.coef_[:, better]
-            self.intercept_[better] = mean[better] + offset
+        with settled():
+            for number in progress(range(len(pools)), "pools"):
+                z = self._pooled(tokens, pools[number], device).astype(np.float64)
+                middle, scale = z.mean(0), np.where(_inputs.constant(z), 1.0, z.std(0))
+                scale[scale == 0] = 1.0
+                scores = self._fitted(ridge, ((z - middle) / scale).astype(np.float32), goal)
+                better = (scores > best) & ~flat
+                best[better], self.pool_[better] = scores[better], number
+                self.alpha_[better] = ridge.alpha_[better]
+                self.coef_[:, better] = ridge.coef_[:, better] * spread[better] / scale[:, None]
+                offset = ridge.intercept_[better] * spread[better] - middle @ self.coef_[:, better]
+                self.intercept_[better] = mean[better] + offset
         nowhere = self.masked_ | flat
         self.best_score_ = np.where(nowhere, np.nan, best)
         self.centre_, self.size_ = centres[self.pool_], sizes[self.pool_]
@@ -312,11 +314,12 @@ class GaussianFieldEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator):
         device = resolve(self.device)
         centres, sizes = self.candidates_
         answer = np.empty((tokens.n, len(self.alpha_)))
-        for number in np.unique(self.pool_):
-            units = np.flatnonzero(self.pool_ == number)
-            pool = torch.from_numpy(_pools(tokens.places, centres[[number]], sizes[[number]])[0]).to(device)
-            z = self._pooled(tokens, pool, device)
-            answer[:, units] = z @ self.coef_[:, units] + self.intercept_[units]
+        with settled():
+            for number in np.unique(self.pool_):
+                units = np.flatnonzero(self.pool_ == number)
+                pool = torch.from_numpy(_pools(tokens.places, centres[[number]], sizes[[number]])[0]).to(device)
+                z = self._pooled(tokens, pool, device)
+                answer[:, units] = z @ self.coef_[:, units] + self.intercept_[units]
         answer[:, self.masked_] = np.nan
         answer = answer.astype(self.dtype_)
         return labelled(answer[:, 0] if self.one_target_ else answer, samples_of=X, units=self.targets_)

@@ -58,6 +58,8 @@ class Routing:
         for name, value, known in (("positions", self.positions, POSITIONS), ("values", self.values, VALUES)):
             if value not in known:
                 raise ValueError(f"{name}={value!r}; expected one of {known}")
+        if self.trunk is not None and not isinstance(self.trunk, RoutedEncoder):
+            raise ValueError(f"trunk={self.trunk!r}; expected a fitted RoutedEncoder, or None")
         if isinstance(self.turn, bool) or not isinstance(self.turn, Real) or not 0 < self.turn < np.inf:
             raise ValueError(f"turn={self.turn!r}; expected a number above 0; 1 is a full turn")
         if self.hidden is not None:

@@ -66,7 +66,7 @@ def standardised(
     y: np.ndarray, measured: np.ndarray | None, mean: np.ndarray, scale: np.ndarray, order: np.ndarray
 ) -> tuple[Tensor, Tensor | None]:
     """Targets on the scale of the fit (samples, units in ``order``), and 1 where they were measured, else 0."""
-    goal = torch.empty(len(y), len(order))
+    goal = torch.empty(len(y), len(order), dtype=torch.float32)
     for some in batches(len(y), ROWS_READ):
         goal[some] = torch.from_numpy(((y[some] - mean) / scale)[:, order].astype(np.float32))
     if measured is None:

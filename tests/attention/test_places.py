@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+
 import numpy as np
 import pytest
 import torch
 
-from neurodecode.attention import RoutedEncoder, Routing, SpatialFeatureEncoder, Training
+from neurodecode.attention import GaussianFieldEncoder, RoutedEncoder, Routing, SpatialFeatureEncoder, Training
 from neurodecode.attention.positions import sine_code, token_places
 from neurodecode.exceptions import AlignmentError
 from neurodecode.representation import as_representation
@@ -108,6 +110,48 @@ class TestCounted:
                 routed().fit(tokens.assign_coords(attended=("token", marks)), Y)
         with pytest.raises(AlignmentError, match=r"attended lies on \('sample',\)"):
             routed().fit(tokens.assign_coords(attended=("sample", np.ones(N, bool))), Y)
+
+
+class TestAround:
+    """What somebody set in torch does not reach the numbers of an encoder."""
+
+    @pytest.mark.parametrize("make", [routed, lambda: GaussianFieldEncoder(sizes=[0.5, 1.0], alphas=(10.0,))])
+    @pytest.mark.parametrize("around", ["autocast", "inference", "no_grad", "float64"])
+    def test_the_same_bits_inside(self, make, around):
+        X, Y = world()
+        plain = make().fit(X, Y)
+        expected = plain.predict(X)
+        kind = torch.get_default_dtype()
+        contexts = {
+            "autocast": lambda: torch.autocast("cpu", dtype=torch.bfloat16),
+            "inference": torch.inference_mode,
+            "no_grad": torch.no_grad,
+            "float64": lambda: default_dtype(torch.float64),
+        }
+        with contexts[around]():
+            model = make().fit(X, Y)
+            inside, late = model.predict(X), plain.predict(X)
+            if hasattr(model, "attention"):
+                np.testing.assert_array_equal(model.attention(X), plain.attention(X))
+                share = {"share": 0.2}
+                assert model.token_importance(X, Y, **share).equals(plain.token_importance(X, Y, **share))
+        np.testing.assert_array_equal(inside, expected)
+        np.testing.assert_array_equal(late, expected)
+        assert torch.get_default_dtype() == kind and torch.is_grad_enabled()
+
+    def test_a_trunk_of_another_kind_is_refused(self):
+        with pytest.raises(ValueError, match="expected a fitted RoutedEncoder"):
+            Routing(trunk=SpatialFeatureEncoder(None))
+
+
+@contextmanager
+def default_dtype(dtype):
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
 
 
 class TestKinds:
