@@ -10,7 +10,7 @@ import xarray as xr
 
 from .._numbers import whole
 from ..exceptions import AlignmentError, DegenerateDataError
-from ..representation import check_same_labels, plain
+from ..representation import Labels, check_same_labels, plain
 from .kernels import cka
 from .shapes import procrustes
 from .spaces import pair_up
@@ -79,7 +79,8 @@ def representation_change(before: Any, after: Any, n_components: int = 5) -> xr.
 
     Raises
     ------
-    AlignmentError : other samples, or another number of units. DegenerateDataError : not finite, nothing varies, fewer
+    AlignmentError : other samples; another number of units, the same units in another order, or others masked.
+    DegenerateDataError : not finite, nothing varies, fewer
         directions than ``n_components``.
 
     Source: Liu et al. 2024, ICLR (rich and lazy learning by connectivity structure), section 3; Björck and Golub 1973,
@@ -98,6 +99,7 @@ def representation_change(before: Any, after: Any, n_components: int = 5) -> xr.
         raise AlignmentError(
             f"before has {x.width} units and after {y.width}; two states of one network have the same."
         )
+    _check_places(before, after)
     a, b = x.centred, y.centred
     if not (bool(x.power > 0) and bool(y.power > 0)):
         raise DegenerateDataError("one of the states is constant over samples; there is no shape to compare.")
@@ -121,6 +123,27 @@ def representation_change(before: Any, after: Any, n_components: int = 5) -> xr.
         },
         attrs={"units_of_rotation": "radian"},
     )
+
+
+def _check_places(before: Any, after: Any) -> None:
+    """Raise where labels say that the units of both states do not stand in the same places."""
+    if not (isinstance(before, xr.DataArray) and isinstance(after, xr.DataArray)):
+        return
+    one, two = (Labels.of(side, "unit").coords for side in (before, after))
+    hidden = [np.asarray(side.get("masked", np.zeros(before.sizes["unit"])), dtype=bool) for side in (one, two)]
+    if not np.array_equal(*hidden):
+        raise AlignmentError(
+            f"before has {hidden[0].sum()} and after {hidden[1].sum()} masked units, and they are not the same; "
+            "leave out of both what either lacks."
+        )
+    for name in sorted(set(one) & set(two) - {"masked"}):
+        ours, theirs = one[name].astype(str), two[name].astype(str)
+        if not np.array_equal(ours, theirs) and np.array_equal(np.sort(ours), np.sort(theirs)):
+            at = int(np.flatnonzero(ours != theirs)[0])
+            raise AlignmentError(
+                f"after has the units of before in another order ({name!r} at {at}: {ours[at]} and {theirs[at]}), and "
+                "a change is that of each unit. Bring them to one order, for example with sortby on both sides."
+            )
 
 
 def _angles(one: torch.Tensor, two: torch.Tensor) -> np.ndarray:

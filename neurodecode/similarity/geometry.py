@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
 from .._names import lookup
@@ -464,6 +465,11 @@ def _named(X: Any, features: Any) -> Mapping[Any, Any]:
 def _design(values: np.ndarray, name: str, n: int) -> np.ndarray:
     if len(values) != n:
         raise AlignmentError(f"feature {name!r} has {len(values)} samples and X has {n}.")
+    missing = np.flatnonzero(pd.isna(values).reshape(n, -1).any(1)) if values.dtype.kind == "O" else ()
+    if len(missing):
+        raise DegenerateDataError(
+            f"feature {name!r} is missing for {len(missing)} of {n} samples (first at {missing[0]}); leave these out."
+        )
     if values.dtype.kind in "OUSb":
         found = np.unique(values.astype(str))
         values = (values.astype(str)[:, None] == found).astype(float)

@@ -210,3 +210,23 @@ class TestTangent:
     def test_states_of_other_networks_are_refused(self):
         with pytest.raises(AlignmentError, match="parameters differ"):
             tangent_change(torch.nn.Linear(3, 1), torch.nn.Linear(3, 2), torch.eye(3))
+
+
+def test_units_stand_in_the_same_places():
+    x = np.random.default_rng(3).normal(size=(20, 5))
+    names = [f"s{at}" for at in range(20)]
+
+    def state(values, units, **more):
+        return as_representation(values, stimulus=names, kind="network", unit={"name": units}, **more)
+
+    before = state(x, list("abcde"))
+    turned = state(x[:, ::-1], list("edcba"))
+    with pytest.raises(AlignmentError, match=r"units of before in another order \('name' at 0: a and e\)"):
+        representation_change(before, turned)
+    assert float(representation_change(before, turned[:, ::-1])["relative_norm"]) == 0
+    assert float(representation_change(before, state(x, list("vwxyz")))["relative_norm"]) == 0, "names of another state"
+    dead = [np.where(np.arange(5) == at, np.nan, x) for at in (1, 3)]
+    one, two = (state(values, list("abcde"), nan_policy="drop_targets") for values in dead)
+    with pytest.raises(AlignmentError, match="masked units, and they are not the same"):
+        representation_change(one, two)
+    assert float(representation_change(one, one.copy(), n_components=2)["relative_norm"]) == 0

@@ -411,3 +411,10 @@ def test_a_feature_may_be_a_coordinate():
     kind = np.resize(["a", "b", "c"], 30)
     X = as_representation(x, stimulus=np.arange(30), kind="features", sample={"kind": kind})
     xr.testing.assert_identical(variance_explained(X, "kind"), variance_explained(X, {"kind": kind}))
+
+
+@pytest.mark.parametrize("values", [["a", None] * 10, [1.0, None] * 10, [np.nan, "b"] * 10])
+def test_a_feature_that_is_missing_is_no_kind_of_its_own(values):
+    x = np.random.default_rng(0).normal(size=(20, 3))
+    with pytest.raises(DegenerateDataError, match="feature 'f' is missing for 10 of 20 samples"):
+        variance_explained(x, {"f": np.array(values, dtype=object)})
