@@ -31,7 +31,7 @@ app.add_typer(data_app, name="data")
 
 Data = Annotated[Path | None, typer.Option("--data", help="Folder that holds the data sets. [env: NEURODECODE_DATA]")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
-Seed = Annotated[int, typer.Option("--seed", help="Every random draw follows from it.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, max=2**32 - 1, help="Every random draw follows from it.")]
 
 
 def guarded(command: Callable[..., None]) -> Callable[..., None]:
@@ -140,6 +140,7 @@ def list_(data: Data = None, debug: Debug = False) -> None:
     from .sources.recipes import list_data
     from .studies import studies
 
+    _check_folder(data)
     rows = {row["name"]: row for row in list_data(data)}
     print("studies")
     for name, study in studies().items():
@@ -184,10 +185,13 @@ def report(
 ) -> None:
     """Write the page of a stored result again, without computing anything."""
     from .reporting import page
-    from .studies import PAGE, open_result
+    from .studies import PAGE, claim_folder, open_result
 
     tree = open_result(result)
     target = out or (result / PAGE if not result.name.endswith((".zarr", ".nc")) else result.parent / PAGE)
+    if target.is_dir():
+        raise IsADirectoryError(f"--out {target} is a folder; name the page itself, such as {target / PAGE}")
+    claim_folder(target.parent)
     page(tree, target)
     print(f"page: {target}")
 
@@ -220,6 +224,7 @@ def data_list(data: Data = None, debug: Debug = False) -> None:
     """Every data set that neurodecode has a recipe for, and what of it is on disk."""
     from .sources.recipes import list_data
 
+    _check_folder(data)
     _data_lines(list_data(data))
 
 
@@ -250,6 +255,7 @@ def data_check(
     """Compare what is on disk with what the recipe says."""
     from .sources.recipes import check_data
 
+    _check_folder(data)
     rows = list(check_data(name, data, deep=deep))
     wrong = _data_lines(rows)
     if wrong:
@@ -274,6 +280,11 @@ def _run(
         print(f"\n{tree.attrs['answer']}")
     folder = (out if out is not None else Path("results") / tree.attrs["study"]) / ("dry-run" if dry_run else "")
     print(f"\npage:    {folder / PAGE}\nfigures: {folder / FIGURES}")
+
+
+def _check_folder(data: Path | None) -> None:
+    if data is not None and not data.is_dir():
+        raise FileNotFoundError(f"--data {data}: there is no such folder; name the one that holds the data sets")
 
 
 def _data_lines(rows: Iterable[dict[str, Any]]) -> int:

@@ -8,10 +8,12 @@ what they found: the result, one page, the figures as JSON and the scores as a t
 
 from __future__ import annotations
 
+import errno
 import importlib.util
 import json
 import logging
 import math
+import os
 import re
 import shlex
 import sys
@@ -22,6 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ._names import lookup
+from ._numbers import whole
 from ._shipped_paths import shipped
 from .exceptions import IntegrityError, ResumeError
 
@@ -34,6 +37,7 @@ RESULT = "result.zarr"
 PAGE = "report.html"
 FIGURES = "figures.json"
 TABLE = "scores.csv"
+MOST_SEED = 2**32 - 1  # of what draws random numbers in NumPy and scikit-learn
 _KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text", list: "a list"}
 
 
@@ -192,7 +196,9 @@ def run_study(
 
     Raises
     ------
-    ValueError : a setting that the study does not have, or of another kind; the message lists those it has.
+    ValueError : a setting that the study does not have, or of another kind; the message lists those it has. A seed
+        that is no whole number from 0 to 2^32 - 1.
+    OSError : ``out`` cannot be written to.
     IntegrityError : files of the data set are missing; the message names them.
     ResumeError : ``out`` holds blocks of another job.
     ClusterError : no scheduler answers at that address, or it has no workers.
@@ -202,14 +208,21 @@ def run_study(
     from .evaluation.distribution import on_cluster
 
     study = find_study(name)
+    seed = whole(seed, "seed", most=MOST_SEED)
     chosen = _checked_settings(study, settings or {})
     folder = Path(out) if out is not None else Path("results") / study.name
     folder = folder / "dry-run" if dry_run else folder
-    job = Job(study, _data_root(study, data), folder, int(seed), dry_run, chosen)
+    job = Job(study, _data_root(study, data), folder, seed, dry_run, chosen)
     _claim(job)
     module = _load(study)
-    with on_cluster(scheduler, module) if scheduler else nullcontext():
-        tree = module.run(job)
+    try:
+        with on_cluster(scheduler, module) if scheduler else nullcontext():
+            tree = module.run(job)
+    except Exception as error:
+        changed = [f"{key}={_as_text(value)}" for key, value in chosen.items() if value != study.settings[key]]
+        if changed:
+            error.add_note(f"The study was run with {', '.join(changed)} in the place of its usual settings.")
+        raise
     tree = _complete(tree, job)
     write_result(tree, folder)
     return tree
@@ -242,8 +255,9 @@ def open_result(path: str | Path) -> xarray.DataTree:
     path = Path(path)
     if (path / RESULT).exists():
         path = path / RESULT
-    if not path.exists():
-        raise FileNotFoundError(f"{path.name}: no result is there; expected {RESULT} or a folder that holds one")
+    bare = path.is_dir() and path.suffix != ".zarr" and not (path / "zarr.json").exists()
+    if bare or not path.exists():
+        raise FileNotFoundError(f"{path}: no result is there; expected {RESULT} or a folder that holds one")
     found = load(path)
     if isinstance(found, xarray.Dataset):
         return xarray.DataTree.from_dict({"/": xarray.Dataset(attrs=dict(found.attrs)), "/result": found})
@@ -388,6 +402,11 @@ def _checked_settings(study: Study, given: dict[str, Any]) -> dict[str, Any]:
                 f"setting {name}={_as_text(value)} of study {study.name!r} is {given_kind}; it must be {kind}, "
                 f"such as its usual {_as_text(usual)}"
             )
+        if "permutations" in name and isinstance(usual, int) and usual > 0 and value < 1:
+            raise ValueError(
+                f"setting {name}={_as_text(value)} of study {study.name!r}: expected 1 or more, such as its usual "
+                f"{_as_text(usual)}; what the study reports of chance comes from them"
+            )
     return {**study.settings, **given}
 
 
@@ -446,6 +465,7 @@ def _claim(job: Job) -> None:
 
     mine = {"study": job.study.name, "seed": job.seed, "settings": job.settings}
     path = job.out / "job.json"
+    claim_folder(job.out)
     # A run that was refused before it began, for want of files or room, has left nothing but its claim.
     begun = path.is_file() and any(one != path for one in job.out.iterdir())
     if begun:
@@ -460,8 +480,24 @@ def _claim(job: Job) -> None:
             )
             raise ResumeError(f"{job.out.name}/ holds another job ({differ}); name another folder with --out")
         log.info("continuing in %s: finished blocks are kept", job.out.name)
-    job.out.mkdir(parents=True, exist_ok=True)
     write_atomic(path, json.dumps(mine, indent=1).encode())
+
+
+def claim_folder(folder: Path) -> None:
+    """Make a folder that is to be written to; where that cannot be, say so before anything is computed.
+
+    Raises
+    ------
+    OSError : it is a file, lies in one, or may not be written to.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, "it is read-only")
+    except OSError as error:
+        file = next((one for one in (folder, *folder.parents) if one.is_file()), None)
+        why = f"{file} is a file" if file is not None else error.strerror or str(error)
+        raise OSError(f"--out: cannot write to the folder {folder}: {why}. Name another one.") from error
 
 
 def _complete(tree: xarray.DataTree, job: Job) -> xarray.DataTree:

@@ -96,6 +96,16 @@ def call(*words, cwd, **environment):
     return process.returncode, out, err
 
 
+def here(*words):
+    """A command in this process: what it refuses before it computes."""
+    from typer.testing import CliRunner
+
+    from neurodecode.cli import app
+
+    found = CliRunner().invoke(app, [str(word) for word in words])
+    return found.exit_code, found.stdout, found.stderr
+
+
 def size(path: Path) -> int:
     return path.stat().st_size
 
@@ -301,3 +311,67 @@ def test_list_shows_studies_and_data_sets(tmp_path):
     assert code == 0, err
     assert "objects" in out and "needs object2vec_objects" in out
     assert "demo" in out and "ready" in out
+
+
+@pytest.mark.parametrize("where", ["a file", "a file/found"])
+def test_a_folder_that_cannot_be_written_is_named_before_anything_runs(study, tmp_path, where, monkeypatch):
+    (tmp_path / "a file").write_text("mine")
+    monkeypatch.setenv("FIT_LOG", str(tmp_path / "fits"))
+    code, _, err = here("run", study, "--out", tmp_path / where)
+    assert code == 1 and f"--out: cannot write to the folder {tmp_path / where}: {tmp_path / 'a file'} is a file" in err
+    assert (tmp_path / "a file").read_text() == "mine" and not (tmp_path / "fits").exists()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is read-only for root")
+def test_a_read_only_folder_is_named(study, tmp_path):
+    (tmp_path / "shared").mkdir(mode=0o555)
+    code, _, err = here("run", study, "--out", tmp_path / "shared")
+    assert code == 1 and "read-only" in err and "--out" in err
+
+
+@pytest.mark.parametrize("seed", ["-1", "4294967296"])
+def test_a_seed_that_not_everything_takes_is_a_usage_error(study, tmp_path, seed):
+    from neurodecode import studies
+
+    code, _, err = here("run", study, "--seed", seed, "--out", tmp_path / "out")
+    assert code == 2 and "--seed" in err and "than or equal to" in err
+    with pytest.raises(ValueError, match=f"seed={seed}: expected a whole number, from 0 to 4294967295"):
+        studies.run_study(study, out=tmp_path / "out", seed=int(seed))
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("command", [["list"], ["data", "list"], ["data", "check", "haxby2001_slice"]])
+def test_a_data_folder_that_is_not_there_is_not_an_empty_one(command, tmp_path):
+    code, out, err = here(*command, "--data", tmp_path / "wher")
+    assert code == 1 and not out
+    assert "wher: there is no such folder" in err
+
+
+def test_a_folder_without_a_result_is_named(tmp_path, monkeypatch):
+    for command in ("report", "rerun"):
+        monkeypatch.chdir(tmp_path)
+        code, _, err = here(command, ".")
+        assert code == 1 and ".: no result is there; expected result.zarr" in err
+
+
+def test_a_page_is_not_written_over_a_folder(tmp_path, monkeypatch):
+    import xarray
+
+    from neurodecode.representation import save
+
+    save(xarray.DataTree(), tmp_path / "found.zarr")
+    monkeypatch.chdir(tmp_path)
+    code, _, err = here("report", "found.zarr", "--out", ".")
+    assert code == 1 and "--out . is a folder; name the page itself, such as report.html" in err
+
+
+def test_what_a_study_cannot_do_is_said_with_the_settings_it_was_given(study, tmp_path):
+    source = (study / "study.py").read_text()
+    (study / "study.py").write_text(source.replace("rng = np", "{}[job.settings['name']]\n    rng = np"))
+    code, _, err = here("run", study, "--set", "name=mine", "--out", tmp_path / "out")
+    assert code == 1 and "KeyError: 'mine'" in err
+    assert "The study was run with name=mine in the place of its usual settings." in err
+    toml = (study / "study.toml").read_text()
+    (study / "study.toml").write_text(toml.replace("[settings]", "[settings]\npermutations = 99"))
+    code, _, err = here("run", study, "--set", "permutations=0", "--out", tmp_path / "out")
+    assert code == 1 and "permutations=0 of study 'small study': expected 1 or more, such as its usual 99" in err

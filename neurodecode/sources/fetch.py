@@ -263,4 +263,6 @@ def _plain(error: OSError, path: Path, size: int | None) -> OSError:
         return DownloadError(
             f"cannot write {path.name} into {path.parent}: {error.strerror}; make it writable, {elsewhere}"
         )
+    if error.errno in (errno.ENOTDIR, errno.EEXIST):
+        return DownloadError(f"{path.parent} cannot be made, because a file is in the way; {elsewhere[3:]}")
     return error
