@@ -465,8 +465,8 @@ def _named(X: Any, features: Any) -> Mapping[Any, Any]:
 def _design(values: np.ndarray, name: str, n: int) -> np.ndarray:
     if len(values) != n:
         raise AlignmentError(f"feature {name!r} has {len(values)} samples and X has {n}.")
-    missing = np.flatnonzero(pd.isna(values).reshape(n, -1).any(1)) if values.dtype.kind == "O" else ()
-    if len(missing):
+    missing = np.flatnonzero(np.asarray(pd.isna(values)).reshape(n, -1).any(axis=1))
+    if values.dtype.kind == "O" and len(missing):
         raise DegenerateDataError(
             f"feature {name!r} is missing for {len(missing)} of {n} samples (first at {missing[0]}); leave these out."
         )
