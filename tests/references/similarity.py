@@ -521,3 +521,18 @@ def slow_second_differences(statistic, n):
             q = n * without() - (n - 1) * (first[i] + first[j]) + (n - 2) * without(i, j)
             total += q**2
     return jackknife, (n - 3) / (n * (n - 1) * (n - 2)) * total
+
+
+def slow_skewed_t(t, moves):
+    """Hall 1992, for a mean: ((1 + 2 a t)^3 - 1) / (6 a) + a, a a sixth of the skewness of the mean."""
+    n = len(moves)
+    mean = sum(moves) / n
+    second, third = (sum((one - mean) ** power for one in moves) / n for power in (2, 3))
+    a = third / second**1.5 / n**0.5 / 6
+    return ((1 + 2 * a * t) ** 3 - 1) / (6 * a) + a
+
+
+def slow_people_variance(statistic, n):
+    """The jackknife less what pairs do twice: (n - 3) / (n - 1) B, and n / (2 (n - 1)) of the jackknife at most."""
+    jackknife, twice = slow_second_differences(statistic, n)
+    return jackknife - min((n - 3) / (n - 1) * twice, n / (2 * (n - 1)) * jackknife)
