@@ -71,6 +71,9 @@ class TemporalResponse(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
     Notes
     -----
+    The first and last samples of a run, whose lags reach outside of it, are predicted and scored like the others
+    (mne leaves them out): see :meth:`inside`.
+
     The lagged features are never laid out for a ``Ridge`` with folds that are stretches of time (or one penalty), where
     there are more samples than lagged features: their products are sums over samples that hardly differ from lag to
     lag. The weights are the same to 1e-8: where sums lose digits they are refined, and where that does not settle, as
@@ -236,15 +239,16 @@ class TemporalResponse(MultiOutputMixin, RegressorMixin, BaseEstimator):
     def inside(self, X: Any) -> Any:
         """Which samples of X have all their lags within the run: booleans (samples,), or (trials, times); labelled.
 
-        At the others a prediction leans on the mean. To score without them, take both series there:
-        ``truth[kept]``, ``prediction[kept]`` with ``kept = model.inside(X).values``.
+        At the others a prediction leans on the mean, and every score counts them. To score without them, take both
+        series there: ``truth[kept]``, ``prediction[kept]`` with ``kept = model.inside(X).values``. Needs no fit.
         """
-        check_is_fitted(self)
-        _, x, runs, _ = self._series(X, reset=False)
-        last = self._first + self.coef_.shape[1] - 1
+        fitted = hasattr(self, "coef_")
+        _, x, runs, interval = (self if fitted else clone(self))._series(X, reset=not fitted)
+        steps = steps_between(self.tmin, self.tmax, interval)
+        first, last = int(steps[0]), int(steps[-1])
         found = np.zeros(len(x), dtype=bool)
         for run in runs:
-            found[run[0] + max(last, 0) : max(run[-1] + 1 + min(self._first, 0), run[0])] = True
+            found[run[0] + max(last, 0) : max(run[-1] + 1 + min(first, 0), run[0])] = True
         if _deep(X):
             return labelled(found.reshape(len(X), -1), samples_of=X, units=None, dims=("sample", "time"))
         return labelled(found, samples_of=X, units=None)

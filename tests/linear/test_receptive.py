@@ -13,7 +13,7 @@ from sklearn.model_selection import KFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from neurodecode.evaluation import SplitBy, cross_validate
+from neurodecode.evaluation import SCORES, SplitBy, cross_validate
 from neurodecode.exceptions import AlignmentError, CapacityError, DegenerateDataError, NeurodecodeWarning, TimingError
 from neurodecode.linear import BandedRidge, Delays, Ridge, TemporalResponse, chain_time
 from neurodecode.representation import Labelled, as_representation, concat
@@ -280,6 +280,18 @@ class TestLabels:
         assert_array_equal(model.inside(deep).values, ones.all(1).reshape(4, 100))
         theirs = mne.decoding.ReceptiveField(*window, SFREQ, estimator=1.0).fit(X.values[:100], Y.values[:100])
         assert_array_equal(np.flatnonzero(kept.values[:100]), np.arange(100)[theirs.valid_samples_])
+
+    def test_scores_without_the_edges_of_runs(self):
+        X, Y, _ = planted(26, n=400)
+        model = TemporalResponse(0, 0.3, Ridge(1.0))
+        result = cross_validate(model, X, Y, SplitBy("run"), score="r", pool="predictions", keep="prediction")
+        kept = model.inside(X).values
+        truth, predicted = result["truth"].values[kept], result["prediction"].values[kept]
+        assert_array_equal(result["truth"]["stimulus"], X["stimulus"])
+        found = SCORES["r"](truth, predicted)
+        assert_allclose(found, [np.corrcoef(truth[:, t], predicted[:, t])[0, 1] for t in range(truth.shape[1])])
+        assert found.mean() > float(result["score"].mean()), "where lags are missing, predictions are worse"
+        assert_array_equal(kept, model.fit(X, Y).inside(X).values)
 
     def test_chained_trials(self):
         rng = np.random.default_rng(19)
