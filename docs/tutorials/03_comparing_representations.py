@@ -9,10 +9,14 @@
 # ones, trained here from different starts.
 
 # %%
+import tempfile
+from functools import partial
+from pathlib import Path
+
 import numpy as np
 
 from neurodecode.exceptions import AlignmentError
-from neurodecode.reporting import plots
+from neurodecode.reporting import page, plots
 from neurodecode.representation import as_representation, average_repeats
 from neurodecode.similarity import (
     compare,
@@ -23,6 +27,7 @@ from neurodecode.similarity import (
     match_units,
     noise_ceiling,
     rdm,
+    rsa,
     stack_rdms,
 )
 from neurodecode.sources import network, simulated, zoo
@@ -114,6 +119,14 @@ tested = compare(noise(4), noise(5), "cka", permutations=200, random_state=0)
 print(f"CKA of two noises {float(tested['value']):.2f}, p = {float(tested['p']):.2f}")
 
 # %% [markdown]
+# A measure with options is a function, for `compare` as well as for grids. Kendall's tau-a, say, in the place of the
+# rank correlation of `rsa`:
+
+# %%
+tau = partial(rsa, score="kendall_tau_a")
+print(f"tau-a of the two networks {compare(layers[1]['stage 3'], layers[2]['stage 3'], tau):.2f}")
+
+# %% [markdown]
 # A grid compares all layers with all others. The best of every row is outlined.
 
 # %%
@@ -190,6 +203,24 @@ plots.models(found["language area"])
 placed = embed(stack[areas.index("language area")].drop_vars("area"))
 print("stress", round(placed.attrs["stress"], 2))
 plots.mds(placed, by="objects")
+
+# %% [markdown]
+# ## One page of it all
+#
+# What was found goes onto one page as it is, by name: a file that needs no other and says what was compared and how,
+# with all pictures, numbers and seeds. Its title is the question of the first.
+
+# %%
+results = {
+    "models": found["language area"],
+    "layers": grid,
+    "units": matched,
+    "dissimilarities": stack,
+    "plane": placed,
+    "two noises": tested,
+}
+written = page(results, Path(tempfile.mkdtemp()) / "comparison.html")
+print(written.name)
 
 # %% [markdown]
 # ## Where to go from here

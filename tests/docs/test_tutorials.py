@@ -104,6 +104,9 @@ def test_comparing_representations_finds_what_was_planted():
     assert attrs["p_held_out"] < 0.05 and attrs["best_held_out"] > attrs["matched_held_out"] > 0.5
     assert "'another'" in "".join(cell.printed for cell in cells)
     assert sum(len(cell.pictures) for cell in cells) == 5
+    shown = space["written"].read_text(encoding="utf-8")
+    assert "Which model orders the stimuli as the data do?" in shown
+    assert all(f">{name.capitalize()}</h3>" in shown for name in space["results"]), "each of them stands on the page"
 
 
 @pytest.mark.slow
