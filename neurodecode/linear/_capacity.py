@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from numbers import Real
 
@@ -167,6 +168,36 @@ def plan(job: Job, max_memory: float | str | None = None) -> Plan:
         f"{said(job.factor_bytes(job.n))}. Raise max_memory, fit fewer targets at a time{advice}"
         f"{', pass float32 arrays' if job.itemsize > 4 else ''}, or reduce the features."
     )
+
+
+def largest_block(
+    peak: Callable[[int], float], blocks: Sequence[int], max_memory: float | str | None, what: str, advice: str
+) -> tuple[int, int]:
+    """The first of ``blocks`` (falling numbers of targets) whose predicted ``peak`` is allowed, and that peak in bytes.
+
+    Raises
+    ------
+    CapacityError : none is; the message says that ``what`` needs more, and ends in ``advice``.
+
+    Examples
+    --------
+    >>> largest_block(lambda block: 100 * block, [1000, 100, 10], "20 kB", "This fit", "reduce the features")
+    (100, 10000)
+    """
+    limit = allowed(max_memory)
+    for block in blocks:
+        if peak(block) <= limit:
+            return block, int(peak(block))
+    raise CapacityError(
+        f"{what} needs at least {said(peak(blocks[-1]))} beyond its inputs; "
+        f"{'this machine has' if max_memory is None else 'max_memory is'} {said(limit)}. "
+        f"Raise max_memory, fit fewer targets at a time, {advice}."
+    )
+
+
+def steps_and_what_lingers(steps: float) -> float:
+    """Bytes of the steps of a fit, with the buffers of the libraries and with what is given back to the system late."""
+    return SLACK + steps + min(steps / 2, HELD_BACK)
 
 
 def allowed(max_memory: float | str | None) -> float:

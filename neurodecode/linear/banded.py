@@ -19,10 +19,10 @@ from ..compute.batching import batches
 from ..compute.device import resolve
 from ..compute.penalty_gradient import SYSTEMS, gradient_search
 from ..compute.random import check_random_state
-from ..exceptions import AlignmentError, CapacityError, DegenerateDataError, NeurodecodeWarning
+from ..exceptions import AlignmentError, DegenerateDataError, NeurodecodeWarning
 from ..representation import Labels, check_finite, check_same_samples, check_same_units, labelled
 from . import _inputs
-from ._capacity import machine_memory, said
+from ._capacity import largest_block, steps_and_what_lingers
 from .ridge import DEFAULT_ALPHAS, _folds, _means, _penalties, _warn_edges, _warn_features
 
 SEARCHES = {
@@ -59,8 +59,8 @@ class BandedRidge(MultiOutputMixin, RegressorMixin, BaseEstimator):
         hundreds of targets. Or a callable like :func:`compute.banded.random_search`.
     cv : folds inside the training samples, as for :class:`Ridge`.
     random_state : seed of the draws.
-    max_memory : bytes that ``fit`` may take beyond the arrays it is given; None: the memory of the machine. Targets
-        are searched in chunks where they do not fit together.
+    max_memory : what ``fit`` may take beyond the arrays it is given: bytes, or text such as ``"4 GiB"``; None: the
+        memory of the machine. Targets are searched in chunks where they do not fit together.
     device : torch device, such as ``"cuda"``; None: the CPU. A device that is not there raises.
 
     Attributes
@@ -72,6 +72,7 @@ class BandedRidge(MultiOutputMixin, RegressorMixin, BaseEstimator):
     best_score_ : (targets,) mean R2 over the folds at the chosen penalties; NaN for a constant target.
     band_scale_ : (bands,) what each band was divided by.
     solver_ : ``"primal"`` (no more features than samples) or ``"dual"`` (kernels).
+    memory_ : predicted peak of ``fit`` in bytes beyond the arrays that it was given.
 
     Raises
     ------
@@ -110,7 +111,7 @@ class BandedRidge(MultiOutputMixin, RegressorMixin, BaseEstimator):
         solver: Any = "random",
         cv: Any = 5,
         random_state: Any = None,
-        max_memory: float | None = None,
+        max_memory: float | str | None = None,
         device: Any = None,
     ):
         self.by = by
@@ -150,7 +151,8 @@ class BandedRidge(MultiOutputMixin, RegressorMixin, BaseEstimator):
         searched = len(alphas) > 1 or len(names) > 1
         folds = _folds(self.cv, X, y, len(x)) if searched else []
         kernel = x.shape[1] > len(x)
-        chunk = _plan(x, table.shape[1], len(names), folds, kernel, self.solver, self.max_memory)
+        copied = not np.may_share_memory(x, _inputs.matrix(X))
+        chunk, self.memory_ = _plan(x, copied, table.shape[1], len(names), folds, kernel, self.solver, self.max_memory)
         _warn_features(x, X, True)
         mean = _means(x)
         centred = np.subtract(x, mean, order="C")
@@ -295,29 +297,30 @@ def _scales(x: np.ndarray, band: np.ndarray, count: int, names: np.ndarray, stan
     return np.ones(count)
 
 
-def _plan(x: np.ndarray, t: int, count: int, folds: list, kernel: bool, search: Any, max_memory: float | None) -> int:
-    """Targets searched together, so that the predicted peak stays under ``max_memory``."""
-    limit = machine_memory() if max_memory is None else float(max_memory)
-    if not limit > 0:
-        raise ValueError(f"max_memory={max_memory!r}: expected a number of bytes above 0, or None.")
-    n, p = x.shape
-    q, size = (n, x.dtype.itemsize) if kernel else (p, x.dtype.itemsize)
+def _plan(
+    x: np.ndarray, copied: bool, t: int, count: int, folds: list, kernel: bool, search: Any, max_memory: Any
+) -> tuple[int, int]:
+    """Targets searched together so that the predicted peak stays under ``max_memory``, and that peak in bytes."""
+    n, p, size = *x.shape, x.dtype.itemsize
+    q = n if kernel else p
     held = max((len(test) for _, test in folds), default=0)
-    fixed = 2 * size * n * p + size * p * t + 8 * t * (count + 6) + (24 << 20)
-    fixed += 8 * count * n * n + 8 * 6 * n * n if kernel else (len(folds) + 6) * 8 * p * p + len(folds) * size * n * p
-    fixed += len(folds) * size * q * (q + held)
+    kept = (copied + 1) * size * n * p + size * p * t + 8 * t * (count + 6)
+    fixed = 8 * (count + 7) * n * n if kernel else (len(folds) + 6) * 8 * p * p + len(folds) * size * n * p + 8 * n * p
+    fixed += len(folds) * 8 * q * (q + held)
     if search == "gradient":
-        systems = max(SYSTEMS, q * q) * 8 * 3
-        fixed += systems + (8 * 3 * count * n * n if kernel else 0)
-    for chunk in CHUNKS:
+        fixed += max(SYSTEMS, q * q) * 8 * 3 + (8 * 3 * count * n * n if kernel else 0)
+
+    def peak(chunk: int) -> float:
         now = min(chunk, t)
         sweep = min(now, solver.SWEEP) * size * (2 * q + 3 * held)
-        if fixed + now * (size * (n + len(folds) * (q + held) + p) + 8 * 3 * q) + sweep <= limit:
-            return chunk
-        least = fixed + now * (size * (n + len(folds) * (q + held) + p) + 8 * 3 * q) + sweep
-    raise CapacityError(
-        f"BandedRidge on {n:,} samples x {p:,} features in {count} bands and {t:,} targets ({8 * size}-bit) needs at "
-        f"least {said(least)} beyond its inputs; {'this machine has' if max_memory is None else 'max_memory is'} "
-        f"{said(limit)}. Raise max_memory, fit fewer targets at a time"
-        f"{', pass float32 arrays' if size > 4 else ''}, or reduce the features."
+        solve = (size * p + 8 * (3 * q + p)) * now
+        tables = size * (len(folds) * (q + held) + n) * now
+        return kept + steps_and_what_lingers(fixed + 2 * size * n * now + max(tables + sweep, solve))
+
+    return largest_block(
+        peak,
+        CHUNKS,
+        max_memory,
+        f"BandedRidge on {n:,} samples x {p:,} features in {count} bands and {t:,} targets ({8 * size}-bit)",
+        f"{'pass float32 arrays, ' if size > 4 else ''}or reduce the features",
     )

@@ -12,15 +12,16 @@ from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from .._names import lookup
-from ..compute.banded import Split, Winners, factorise_kernel, make_table, path_scores
+from ..compute.banded import SWEEP, Split, Winners, factorise_kernel, make_table, path_scores
 from ..compute.batching import batches
 from ..compute.device import resolve
 from ..exceptions import DegenerateDataError
 from ..representation import Labels, check_finite, check_same_samples, check_same_units, labelled
 from . import _inputs
+from ._capacity import largest_block, steps_and_what_lingers
 from .ridge import DEFAULT_ALPHAS, _folds, _penalties, _warn_edges, _warn_features
 
-BLOCK = 4096  # targets at a time
+BLOCKS = (4096, 2048, 1024, 512, 256, 128, 64)  # targets at a time
 
 
 def linear(one: np.ndarray, two: np.ndarray, gamma: float) -> np.ndarray:
@@ -54,16 +55,20 @@ class KernelRidge(MultiOutputMixin, RegressorMixin, BaseEstimator):
     gamma : of the rbf kernel, in 1 / (units of X)^2; None: 1 / (features x variance of X).
     cv : folds inside the training samples, as for :class:`Ridge`.
     device : torch device; None: the CPU.
+    max_memory : what ``fit`` may take beyond the arrays it is given, and beyond what a callable ``kernel`` takes for
+        itself: bytes, or text such as ``"4 GiB"``; None: the memory of the machine.
 
     Attributes
     ----------
     alpha_ : (targets,). best_score_ : (targets,) mean R2 over folds; NaN for a constant target or a single penalty.
     dual_coef_ : (samples, targets). intercept_ : (targets,). X_fit_ : (samples, features). gamma_ : as used.
+    memory_ : predicted peak of ``fit`` in bytes beyond the arrays that it was given.
 
     Raises
     ------
     AlignmentError : X and y carry labels of different samples; other features in ``predict``.
     DegenerateDataError : values that are not finite, too few samples, or a kernel that is no kernel.
+    CapacityError : the predicted peak is above ``max_memory``; said before anything of that size is made.
 
     References
     ----------
@@ -87,12 +92,14 @@ class KernelRidge(MultiOutputMixin, RegressorMixin, BaseEstimator):
         gamma: float | None = None,
         cv: Any = 5,
         device: Any = None,
+        max_memory: float | str | None = None,
     ):
         self.kernel = kernel
         self.alphas = alphas
         self.gamma = gamma
         self.cv = cv
         self.device = device
+        self.max_memory = max_memory
 
     targets_independent = True
 
@@ -113,6 +120,8 @@ class KernelRidge(MultiOutputMixin, RegressorMixin, BaseEstimator):
         table = targets[:, None] if targets.ndim == 1 else targets
         _inputs.check_counts(table.shape, "KernelRidge", what="target")
         folds = _folds(self.cv, X, y, len(x)) if len(alphas) > 1 else []
+        copied = not np.may_share_memory(x, _inputs.matrix(X))
+        block, self.memory_ = _plan(x, copied, table.shape[1], folds, len(alphas), self.max_memory)
         if not isinstance(self.kernel, str) or self.kernel == "linear":
             _warn_features(x, X, True)
         spread = float(x.var(dtype=np.float64))
@@ -127,14 +136,14 @@ class KernelRidge(MultiOutputMixin, RegressorMixin, BaseEstimator):
             raise DegenerateDataError(
                 "the kernel of the training samples is not finite and symmetric; it must be both."
             )
-        self._solve(torch.from_numpy(kernel).to(device), folds, table, y, alphas, x.dtype)
+        self._solve(torch.from_numpy(kernel).to(device), folds, table, y, alphas, x.dtype, block)
         self.features_ = Labels.of(X if isinstance(X, xr.DataArray) else x, "unit")
         self.targets_ = Labels.of(y if isinstance(y, xr.DataArray) else targets, "unit")
         self.one_target_ = targets.ndim == 1
         return self
 
     def _solve(
-        self, kernel: torch.Tensor, folds: list, table: Any, y: Any, alphas: np.ndarray, dtype: np.dtype
+        self, kernel: torch.Tensor, folds: list, table: Any, y: Any, alphas: np.ndarray, dtype: np.dtype, at_once: int
     ) -> None:
         n, t, device = len(kernel), table.shape[1], kernel.device
         masked, still = _inputs.masked(y, t), np.zeros(t, dtype=bool)
@@ -150,7 +159,7 @@ class KernelRidge(MultiOutputMixin, RegressorMixin, BaseEstimator):
         penalties = torch.from_numpy(alphas).to(device)[:, None]
         self.alpha_, self.best_score_ = np.full(t, alphas[0]), np.full(t, np.nan, dtype=dtype)
         self.dual_coef_, self.intercept_ = np.zeros((n, t), dtype=dtype), np.zeros(t, dtype=dtype)
-        for columns in batches(t, BLOCK):
+        for columns in batches(t, at_once):
             block = _inputs.read_columns(table, columns, dtype)
             block[:, masked[columns]] = 0
             if not _inputs.is_finite(block):
@@ -176,13 +185,15 @@ class KernelRidge(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
     def _kernel(self, x: np.ndarray) -> np.ndarray:
         """Of ``x`` with the training samples, in float64."""
-        one, two = x.astype(np.float64), self.X_fit_.astype(np.float64)
         if callable(self.kernel):
+            one, two = x.astype(np.float64), self.X_fit_.astype(np.float64)
             found = np.asarray(self.kernel(one, two), dtype=np.float64)
             if found.shape != (len(one), len(two)):
                 raise DegenerateDataError(f"the kernel gave {found.shape}; expected {(len(one), len(two))}.")
             return found
-        return np.asarray(KERNELS[self.kernel](one - self.mean_, two - self.mean_, self.gamma_))
+        one = x - self.mean_
+        two = one if x is self.X_fit_ else self.X_fit_ - self.mean_
+        return np.asarray(KERNELS[self.kernel](one, two, self.gamma_))
 
     def predict(self, X: Any) -> Any:
         """(samples, targets), or (samples,) where y was 1-D; labelled where X is."""
@@ -193,3 +204,35 @@ class KernelRidge(MultiOutputMixin, RegressorMixin, BaseEstimator):
         to = to - to.mean(1, keepdims=True) - self.kernel_means_ + self.kernel_mean_
         found = (to @ self.dual_coef_ + self.intercept_).astype(self.dual_coef_.dtype)
         return labelled(found[:, 0] if self.one_target_ else found, samples_of=X, units=self.targets_)
+
+
+def _plan(
+    x: np.ndarray, copied: bool, t: int, folds: list, penalties: int, max_memory: float | str | None
+) -> tuple[int, int]:
+    """Targets scored together so that the predicted peak stays under ``max_memory``, and that peak in bytes.
+
+    Counted in (n, n) matrices of float64: the kernel and four more while it is made and judged; while a fold is
+    factorised, its rows and eight of its own size; the eigenvectors of every fold, and those of all samples.
+    """
+    n, p, size = *x.shape, x.dtype.itemsize
+    train, test = (max((len(pair[side]) for pair in folds), default=0) for side in (0, 1))
+    kept = copied * size * n * p + size * n * t + 8 * t * (size + 3)
+    turned = len(folds) * 8 * train * (train + test)
+    making = 8 * (2 * n * p + 5 * n * n)
+    splitting = 8 * (n * n + train * n + 8 * train * train + 4 * test * train) if folds else 0
+
+    def peak(block: int) -> float:
+        now = min(block, t)
+        tables = (len(folds) + 2) * size * n * now + penalties * size * now
+        sweep = size * (train * (train + test) + min(now, SWEEP) * 2 * (train + test)) if folds else 0
+        targets = 3 * size * n * now + max(tables + sweep, 8 * 4 * n * now)
+        steps = max(making, turned + splitting, turned + 8 * 12 * n * n, turned + 8 * 3 * n * n + targets)
+        return kept + steps_and_what_lingers(steps)
+
+    return largest_block(
+        peak,
+        BLOCKS,
+        max_memory,
+        f"KernelRidge on {n:,} samples x {p:,} features and {t:,} targets ({8 * size}-bit)",
+        "or fewer samples: a kernel of the samples does not grow with the features",
+    )

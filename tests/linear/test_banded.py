@@ -362,7 +362,7 @@ class TestFaults:
         fit(x, y, band, max_memory=2**30)
         huge = np.broadcast_to(np.float32(1), (4000, 5000))
         with pytest.raises(CapacityError, match="in 2 bands and 10,000,000 targets"):
-            _plan(huge, 10_000_000, 2, [(np.arange(3200), np.arange(800))] * 5, True, "random", 4 * 2**30)
+            _plan(huge, False, 10_000_000, 2, [(np.arange(3200), np.arange(800))] * 5, True, "random", 4 * 2**30)
 
 
 class TestFiniteImpulseResponse:
