@@ -145,8 +145,9 @@ class EncoderEnsemble(MultiOutputMixin, RegressorMixin, BaseEstimator):
         total: Any = 0.0
         for layer, members in self.members_.items():
             part = self._part(X, layer)
-            mean = np.mean([np.asarray(one.predict(part)).reshape(len(X), -1) for one in members], axis=0)
-            total = total + mean * self.weights_.sel(layer=layer).values
+            each = self.weights_.sel(layer=layer).values / len(members)
+            for one in members:
+                total = total + np.asarray(one.predict(part)).reshape(len(X), -1) * each
         total = np.asarray(total, dtype=self._first().dtype_)
         return labelled(total[:, 0] if self.one_target_ else total, samples_of=X, units=self.targets_)
 
@@ -167,8 +168,10 @@ class EncoderEnsemble(MultiOutputMixin, RegressorMixin, BaseEstimator):
         found, share = [], []
         for layer, members in self.members_.items():
             part = self._part(X, layer)
-            each = [one.attention(part) for one in members]
-            found.append(each[0].copy(data=np.mean([one.values for one in each], axis=0)))
+            mean = members[0].attention(part)
+            for one in members[1:]:
+                mean.values += one.attention(part).values
+            found.append(mean.copy(data=mean.values / np.float32(len(members))))
             share.append(of_areas(members[0], self.weights_.sel(layer=layer).values))
         if per_layer:
             together = found[0].variable.set_dims({"layer": len(found), **found[0].sizes}).copy(deep=True)

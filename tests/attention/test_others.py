@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from references.attention import normalised_accuracy, object_world
@@ -250,6 +252,20 @@ class TestEnsemble:
         assert np.isnan(weights.sel(query="nobody")).all() and np.isfinite(weights.sel(query="a")).all()
         assert np.isnan(lost["drop"].sel(query="nobody")) and np.isfinite(lost["r"].sel(query="a"))
         assert "nobody" in weights.attrs["reason"] and "nobody" in lost.attrs["reason"]
+
+    def test_many_members_predict_in_the_memory_of_few(self):
+        rng = np.random.default_rng(0)
+        X, Y = rng.normal(size=(200, 4, 2)).astype(np.float32), rng.normal(size=(200, 1500)).astype(np.float32)
+        peaks = []
+        for n_members in (2, 10):
+            model = EncoderEnsemble(SpatialFeatureEncoder(None, 1), n_members, random_state=0).fit(X, Y)
+            tracemalloc.start()
+            found = model.predict(X)
+            peaks.append(tracemalloc.get_traced_memory()[1])
+            tracemalloc.stop()
+            each = np.mean([one.predict(X) for one in model.members_["all"]], axis=0)
+            np.testing.assert_allclose(found, each, atol=1e-6)
+        assert peaks[1] < 1.2 * peaks[0]
 
     def test_layers_cannot_be_weighed_without_held_back_samples(self):
         X = as_representation(
