@@ -64,6 +64,7 @@ __getattr__, __dir__, __all__ = _lazy(
         "intrinsic_dimension": "geometry",
         "variance_explained": "geometry",
         "representation_change": "change",
+        "concept_shift": "shift",
         "kernel_alignment": "change",
         "tangent_kernel": "tangent",
         "tangent_change": "tangent",

@@ -99,7 +99,7 @@ def representation_change(before: Any, after: Any, n_components: int = 5) -> xr.
         raise AlignmentError(
             f"before has {x.width} units and after {y.width}; two states of one network have the same."
         )
-    _check_places(before, after)
+    check_places(before, after)
     a, b = x.centred, y.centred
     if not (bool(x.power > 0) and bool(y.power > 0)):
         raise DegenerateDataError("one of the states is constant over samples; there is no shape to compare.")
@@ -125,13 +125,13 @@ def representation_change(before: Any, after: Any, n_components: int = 5) -> xr.
     )
 
 
-def _check_places(before: Any, after: Any) -> None:
+def check_places(before: Any, after: Any) -> None:
     """Raise where labels say that the units of both states do not stand in the same places."""
     if not (isinstance(before, xr.DataArray) and isinstance(after, xr.DataArray)):
         return
     one, two = (Labels.of(side, "unit").coords for side in (before, after))
     hidden = [np.asarray(side.get("masked", np.zeros(before.sizes["unit"])), dtype=bool) for side in (one, two)]
-    if not np.array_equal(*hidden):
+    if not np.array_equal(hidden[0], hidden[1]):
         raise AlignmentError(
             f"before has {hidden[0].sum()} and after {hidden[1].sum()} masked units, and they are not the same; "
             "leave out of both what either lacks."

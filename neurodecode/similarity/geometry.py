@@ -22,12 +22,14 @@ from ..representation import Labels, check_same_labels, check_same_samples, plai
 from .capacity import manifold_capacity
 from .change import kernel_alignment, representation_change
 from .classes import by_class
+from .shift import concept_shift
 from .spaces import matrix
 from .tangent import tangent_change, tangent_kernel
 
 __all__ = [
     "class_separability",
     "components",
+    "concept_shift",
     "dirichlet_energy",
     "effective_rank",
     "gdv",
