@@ -164,7 +164,7 @@ def rerun(
     from . import studies
 
     rows = studies.rerun(result, data=data, out=out)
-    width = max(len(row["name"]) for row in rows)
+    width = max((len(row["name"]) for row in rows), default=0)
     for row in rows:
         same = "same" if row["same"] else "DIFFERENT"
         print(f"{row['name']:{width}}  stored {_show(row['stored'])}  now {_show(row['found'])}  {same}")

@@ -250,6 +250,7 @@ def open_result(path: str | Path) -> xarray.DataTree:
     """The result in a folder that a study wrote, or in a saved result itself."""
     import xarray
 
+    from .evaluation.result import check_readable
     from .representation import load
 
     path = Path(path)
@@ -260,11 +261,13 @@ def open_result(path: str | Path) -> xarray.DataTree:
         raise FileNotFoundError(f"{path}: no result is there; expected {RESULT} or a folder that holds one")
     found = load(path)
     if isinstance(found, xarray.Dataset):
+        check_readable(found)
         return xarray.DataTree.from_dict({"/": xarray.Dataset(attrs=dict(found.attrs)), "/result": found})
     if not isinstance(found, xarray.DataTree):
         raise IntegrityError(
             f"{path.name} holds a {type(found).__name__}, not a result; results are Datasets or DataTrees"
         )
+    check_readable(found)
     return found
 
 
@@ -272,12 +275,18 @@ def rerun(result: str | Path, *, data: str | Path | None = None, out: str | Path
     """Repeat the study that made a result and set every figure beside the stored one.
 
     Returns a list of ``{"name", "stored", "found", "same"}``; ``same`` is exact equality of the
-    two numbers (two missing numbers are the same).
+    two numbers (two missing numbers are the same). Packages that have another version now are logged.
     """
+    from .evaluation.result import other_versions
+
     stored = open_result(result)
     attrs = stored.attrs
     if "study" not in attrs:
         raise ResumeError("this result was not made by a study, so there is no command that repeats it")
+    others = other_versions(stored)
+    if others:
+        said = "; ".join(f"{name} {then}, here {now}" for name, (then, now) in sorted(others.items()))
+        log.info("the result was made with %s: figures may differ", said)
     where = Path(out) if out is not None else Path(str(result).rstrip("/")).parent / (Path(result).stem + "-rerun")
     again = run_study(
         attrs["study"],

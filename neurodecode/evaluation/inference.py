@@ -15,7 +15,7 @@ import xarray as xr
 from ..compute.nulls import FEWEST_RESAMPLED, bootstrap_interval, fdr, max_statistic, p_value, sign_flips, t_interval
 from ..exceptions import AlignmentError, DegenerateDataError, NeurodecodeWarning
 from ..representation.labels import same_entries
-from .result import area_means, jsonable, versions
+from .result import area_means, check_readable, jsonable, versions
 
 
 def group(
@@ -80,6 +80,7 @@ def group(
             f"the results hold different scores ({', '.join(map(str, sorted(kinds)))}); group one at a time"
         )
     for name, result in zip(names, found):
+        check_readable(result)
         if variable not in result:
             raise ValueError(f"the result of {name!r} has no variable {variable!r}")
     values, coords = _same_units(names, found, variable) if by is None else _areas(found, variable, by)

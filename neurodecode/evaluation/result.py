@@ -14,8 +14,10 @@ import xarray as xr
 
 from .. import __version__
 from ..compute.nulls import fdr, max_statistic, p_value, t_interval
+from ..exceptions import IntegrityError
 
-SCHEMA = "neurodecode.result/1"
+LATEST = 1  # form of everything that is stored: results, groups, clusters, tests of models
+SCHEMA = f"neurodecode.result/{LATEST}"
 DIMS = {
     "score_fold": ("fold", "unit"),
     "score": ("unit",),
@@ -75,6 +77,49 @@ def significance(observed: np.ndarray, null: np.ndarray, higher: bool = True) ->
     sign = 1.0 if higher else -1.0
     p = p_value(sign * observed, sign * null)
     return {"p": p, "p_fdr": fdr(p), "p_max": max_statistic(sign * observed, sign * null)}
+
+
+def check_readable(result: xr.Dataset | xr.DataTree) -> None:
+    """Refuse what a later release wrote in a form that this one does not know; older forms pass.
+
+    Raises
+    ------
+    IntegrityError : the schema of the result, or of one in a tree, is a later one.
+
+    Examples
+    --------
+    >>> check_readable(xr.Dataset(attrs={"schema": "neurodecode.result/1"}))
+    >>> check_readable(xr.Dataset(attrs={"schema": "neurodecode.result/2"}))
+    Traceback (most recent call last):
+    neurodecode.exceptions.IntegrityError: the result has the form 'neurodecode.result/2', and this release ...
+    """
+    nodes = {"the result": result} if isinstance(result, xr.Dataset) else {n.path: n for n in result.subtree}
+    for name, node in nodes.items():
+        form = str(node.attrs.get("schema", ""))
+        kind, _, number = form.partition("/")
+        if kind.startswith("neurodecode.") and number.isdigit() and int(number) > LATEST:
+            raise IntegrityError(
+                f"{name} has the form {form!r}, and this release ({__version__}) reads '{kind}/{LATEST}' at most. It "
+                "was written by a later release: install that one (pip install --upgrade neurodecode), or make the "
+                "result again with this one."
+            )
+
+
+def other_versions(result: xr.Dataset | xr.DataTree) -> dict[str, tuple[str, str]]:
+    """Packages whose version was another when the result was made: name to (version then, version now).
+
+    Examples
+    --------
+    >>> other_versions(xr.Dataset(attrs={"versions": {"neurodecode": "0.0.1"}}))["neurodecode"][0]
+    '0.0.1'
+    """
+    nodes = [result] if isinstance(result, xr.Dataset) else list(result.subtree)
+    now, found = versions(), {}
+    for node in nodes:
+        for name, then in (node.attrs.get("versions") or {}).items():
+            if now.get(name, "absent") != then:
+                found[name] = (str(then), now.get(name, "absent"))
+    return found
 
 
 def check_result(result: xr.Dataset) -> xr.Dataset:

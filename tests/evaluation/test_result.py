@@ -18,13 +18,15 @@ from neurodecode.evaluation import (
     cross_validate,
     evaluate,
     figure,
+    group,
     retrieval,
     study_tree,
 )
-from neurodecode.evaluation.result import jsonable
+from neurodecode.evaluation.result import check_readable, jsonable, other_versions, versions
 from neurodecode.evaluation.scores import SCORES, Score, resolve_score
-from neurodecode.exceptions import AlignmentError
+from neurodecode.exceptions import AlignmentError, IntegrityError
 from neurodecode.representation import load, save
+from neurodecode.studies import open_result
 
 RUNS = SplitBy("run")
 
@@ -160,3 +162,34 @@ class TestScores:
         assert evaluate(Y.values, Y.values, "identification").item() == 1.0
         with pytest.raises(AlignmentError, match="another order"):
             evaluate(Y, predicted[::-1], "r")
+
+
+class TestOtherReleases:
+    """A result of an older release loads, one of a later release explains itself."""
+
+    def test_a_later_form_is_refused_and_an_older_or_none_is_read(self):
+        tree = xr.DataTree.from_dict(
+            {"/": xr.Dataset(), "/words": xr.Dataset(attrs={"schema": "neurodecode.result/9"})}
+        )
+        with pytest.raises(IntegrityError, match=r"/words has the form 'neurodecode.result/9'.*later release"):
+            check_readable(tree)
+        for form in ("neurodecode.result/0", "neurodecode.result/1", "other.thing/7", ""):
+            check_readable(xr.Dataset(attrs={"schema": form}))
+        one = xr.Dataset(
+            {"score": ("unit", [0.3])}, attrs={"score": "r", "chance": 0.0, "schema": "neurodecode.group/3"}
+        )
+        with pytest.raises(IntegrityError, match="later release"):
+            group({"ann": one, "bob": one})
+
+    def test_a_stored_one_is_refused_where_it_is_opened(self, tmp_path):
+        later = xr.Dataset({"score": ("unit", [0.3])}, attrs={"schema": "neurodecode.result/2"})
+        for number, form in enumerate((later, xr.DataTree.from_dict({"/": xr.Dataset(), "/one": later}))):
+            save(form, tmp_path / f"{number}.zarr")
+            with pytest.raises(IntegrityError, match="pip install --upgrade neurodecode"):
+                open_result(tmp_path / f"{number}.zarr")
+
+    def test_other_versions_are_named(self):
+        said = {**versions(), "torch": "1.0", "cupy": "13"}
+        tree = xr.DataTree.from_dict({"/": xr.Dataset(), "/one": xr.Dataset(attrs={"versions": said})})
+        assert other_versions(tree) == {"torch": ("1.0", versions()["torch"]), "cupy": ("13", "absent")}
+        assert other_versions(xr.Dataset(attrs={"versions": versions()})) == {}
