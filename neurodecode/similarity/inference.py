@@ -21,7 +21,7 @@ from ..compute.resample import holm
 from .ceilings import ONE_SUBJECT, check_resamples, name_of, subjects_of
 from .models import Model, as_model, fit_model
 from .rdms import match_rdms, upper
-from .resampling import Draws, Problem, Spread, spread, stimulus_folds
+from .resampling import Draws, LeftOut, Problem, Spread, spread, stimulus_folds
 from .resampling import bootstrap as drawn_again
 from .weighted import Cosine, measure_of
 
@@ -44,7 +44,7 @@ def compare_models(
     Every model is scored with every subject; its score is the mean over subjects. Tests are t tests: the score (the
     difference of two, the distance to the lower ceiling) over its standard error for new subjects, new stimuli or both.
     The standard errors come from leaving out one and two (:func:`reference`); degrees of freedom are subjects - 1,
-    stimuli - 1 less what single pairs of stimuli take off, and for both those of a sum of two variances
+    stimuli - 1 less the share of single pairs of stimuli, and for both those of a sum of two variances
     (Satterthwaite), not below the smaller. Where stimuli are new, scores are tested as ``atanh`` (Fisher's z), and what
     a model lacks to the ceiling, which is skewed, by Hall's t (:func:`straight`).
 
@@ -226,14 +226,15 @@ def reference(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     r"""(q,) variance, degrees of freedom, skewness of contrasts (q, kept) between the rows at the positions ``rows``.
 
-    J is the jackknife and B what it counts twice (:class:`neurodecode.similarity.resampling.LeftOut`).
+    J is the jackknife and B what it counts twice (:class:`neurodecode.similarity.resampling.LeftOut`). With n left out
+    the variance is ``J (1 - w)``: ``(n - 3) / (n - 1) B / J`` expects ``w = E B / E J`` where these are independent,
+    and w is at most ``n / (2 (n - 1))``, nothing but pairs.
 
-    - **People**, n of them: ``J (1 - w)`` with n - 1 degrees of freedom. Were ``w = E B / E J`` known this would be
-      exact for normal parts, J being as a chi-square of n - 1. ``(n - 3) / (n - 1) B / J`` expects w, which is at most
-      ``n / (2 (n - 1))``: nothing but pairs. Scores of fixed models are means over people, and w is 0.
-    - **Stimuli**: ``J - B``, at least J / 2, with the degrees of freedom of a difference of variances
-      (:meth:`neurodecode.similarity.resampling.LeftOut.variance`); n - 1 below the ceiling (``ceiling`` (q,)), where
-      the variance is large where the difference is. That is met by the skewness.
+    - **People**: n - 1 degrees of freedom, exact for normal parts were w known. Scores of fixed models are means over
+      people: w is 0. Where w is large it is often at its limit, which leaves the variance too large for few people.
+    - **Stimuli**: ``(n - 1)(1 - w)``. Were w known there would be n - 1, were B known ``(n - 1)(1 - w)^2``; estimates
+      of either give what lies between. n - 1 below the ceiling (``ceiling`` (q,)), where the variance is large where
+      the difference is; that is met by the skewness.
     - **Both**: the sum less what is in either, at least the smaller; degrees of freedom by Satterthwaite, not below
       those of the smaller sample.
 
@@ -241,25 +242,21 @@ def reference(
     their share of the standard deviation; 0 but below the ceiling. What noise does to a stimulus takes from a model and
     never gives, so what a model lacks is a sum of squares; the difference of two models has no such side.
     """
-    found, least = [], 1.0
+    found, least = [], np.inf
     skewness = np.zeros(len(contrasts))
     if varied.subjects is not None:
         people = varied.subjects.turned(contrasts, rows)
-        n = len(people.moves)
-        whole, twice = np.diagonal(people.jackknife), np.diagonal(people.pairs)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            share = np.where(whole > 0, twice / whole, 0.0) * max(n - 3.0, 0.0) / (n - 1.0)
-        share = np.minimum(share, n / (2.0 * (n - 1.0)))
-        found.append((whole * (1.0 - share), np.full(len(contrasts), n - 1.0)))
-        least = n - 1.0
+        least = len(people.moves) - 1.0
+        found.append((_variance(people)[0], np.full(len(contrasts), least)))
     if varied.stimuli is not None:
         stimuli = varied.stimuli.turned(contrasts, rows)
-        found.append(stimuli.variance(~ceiling))
-        least = min(least, len(stimuli.moves) - 1.0)
+        n = len(stimuli.moves)
+        least = min(least, n - 1.0)
+        variance, share = _variance(stimuli)
+        found.append((variance, (n - 1.0) * (1.0 - np.where(ceiling, 0.0, share))))
         second, third = (np.mean(stimuli.moves**power, axis=0) for power in (2, 3))
         with np.errstate(invalid="ignore", divide="ignore"):
-            lean = np.where(second > 0, third / second**1.5, 0.0) / np.sqrt(len(stimuli.moves))
-        skewness = np.where(ceiling, lean, 0.0)
+            skewness = np.where(ceiling & (second > 0), third / second**1.5 / np.sqrt(n), 0.0)
     total, freedom = found[0]
     if len(found) == 2:
         (subject, few), (stimulus, many) = found
@@ -272,6 +269,16 @@ def reference(
             skewness = skewness * np.where(total > 0, np.minimum(stimulus / total, 1.0), 0.0) ** 1.5
         freedom = np.maximum(freedom, least)
     return total, freedom, skewness
+
+
+def _variance(left: LeftOut) -> tuple[np.ndarray, np.ndarray]:
+    """(rows,) J (1 - w), and w."""
+    n = len(left.moves)
+    whole, twice = np.diagonal(left.jackknife), np.diagonal(left.pairs)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        share = np.where(whole > 0, twice / whole, 0.0) * max(n - 3.0, 0.0) / (n - 1.0)
+    share = np.minimum(share, n / (2.0 * (n - 1.0)))
+    return whole * (1.0 - share), share
 
 
 def straight(ratio: np.ndarray, skewness: np.ndarray) -> np.ndarray:

@@ -532,7 +532,7 @@ def slow_skewed_t(t, moves):
     return ((1 + 2 * a * t) ** 3 - 1) / (6 * a) + a
 
 
-def slow_people_variance(statistic, n):
+def slow_variance(statistic, n):
     """The jackknife less what pairs do twice: (n - 3) / (n - 1) B, and n / (2 (n - 1)) of the jackknife at most."""
     jackknife, twice = slow_second_differences(statistic, n)
     return jackknife - min((n - 3) / (n - 1) * twice, n / (2 * (n - 1)) * jackknife)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from references.similarity import slow_people_variance, slow_second_differences, slow_skewed_t
+from references.similarity import slow_skewed_t, slow_variance
 from scipy.stats import t as student
 
 from neurodecode.similarity import as_rdm, compare_models
@@ -43,7 +43,7 @@ def test_below_the_ceiling_of_new_people_as_written_out():
         return lower - mine
 
     data, model = world()
-    t = short(list(range(PEOPLE))) / np.sqrt(slow_people_variance(short, PEOPLE))
+    t = short(list(range(PEOPLE))) / np.sqrt(slow_variance(short, PEOPLE))
     assert found("subject") == pytest.approx(student.sf(t, PEOPLE - 1), rel=1e-9)
 
 
@@ -55,10 +55,9 @@ def test_below_the_ceiling_for_new_stimuli_as_written_out():
     data, model = world()
     mine, lower = scores(data, model, range(N), list(range(PEOPLE)))
     slope = 1 / (1 - mine**2), 1 / (1 - lower**2)
-    jackknife, twice = slow_second_differences(short, N)
     without = [short([j for j in range(N) if j != i]) for i in range(N)]
     moves = [(N - 1) * (np.mean(without) - one) for one in without]
-    t = (np.arctanh(lower) - np.arctanh(mine)) / np.sqrt(jackknife - min(twice, jackknife / 2))
+    t = (np.arctanh(lower) - np.arctanh(mine)) / np.sqrt(slow_variance(short, N))
     straightened = slow_skewed_t(t, moves)
     assert abs(straightened - t) > 0.01, "the sample is skewed, or nothing was tested"
     assert found("stimulus") == pytest.approx(student.sf(straightened, N - 1), rel=1e-9)
@@ -93,6 +92,19 @@ def test_people_who_do_something_alone_and_in_pairs(n, one):
     rate = np.mean(np.array(p) < 0.05)
     assert 0.035 <= rate <= 0.065, rate
     assert np.mean(np.array(careful) < 0.05) < rate
+
+
+@pytest.mark.parametrize("one", [0.02, 0.1, 1.0])
+def test_stimuli_that_do_something_alone_and_in_pairs(one):
+    """As people, but degrees of freedom go with what pairs do: both sides."""
+    rng, at, n = np.random.default_rng(2015), np.array([0]), 16
+    p = []
+    for mean, left in pairs_means(rng, n, one, 1.0, 2000):
+        spread = Spread(None, left, np.zeros((1, 1)))
+        variance, freedom, skewness = reference(spread, np.eye(1), at, np.array([False]))
+        assert freedom.item() < n - 1 and skewness.item() == 0
+        p.append(2 * student.sf(abs(mean) / np.sqrt(variance.item()), freedom.item()))
+    assert 0.035 <= np.mean(np.array(p) < 0.05) <= 0.065
 
 
 def test_means_of_people_keep_their_t():
