@@ -143,7 +143,7 @@ class TokenEncoder(MultiOutputMixin, RegressorMixin, BaseEstimator, ABC):
             targets = _inputs.targets(Y, type(self).__name__)
             check_consistent_length(np.empty(tokens.n), targets)
             rng = check_random_state(self.random_state)
-            train, held = hold_back(X, tokens.n, settings, rng)
+            train, held = hold_back(X, tokens.n, settings, rng, Y)
             room = self._plan(tokens, targets, Y, len(held), settings, device)
             self.__dict__.pop("held_back_r_", None)  # a fit that is interrupted leaves nothing that predicts
             y, measured, usable = read_targets(targets, Y, seen)

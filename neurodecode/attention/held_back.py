@@ -17,7 +17,9 @@ PAST = "past"  # what attrs of tokens call the lags that they were made of
 EVEN = 0.05  # of the sampling interval, by which steps of a series may differ from it
 
 
-def hold_back(X: Any, n: int, settings: Training, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def hold_back(
+    X: Any, n: int, settings: Training, rng: np.random.Generator, Y: Any = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Training rows, and rows held back for choosing the epoch; samples of one group are never torn apart.
 
     Neighbours in a series resemble each other, and tokens made of its past are in part the same, so that a sample that
@@ -34,9 +36,12 @@ def hold_back(X: Any, n: int, settings: Training, rng: np.random.Generator) -> t
     if settings.validation == 0:
         return everything, everything[:0]
     groups = _codes(X, [by]) if by in known else everything
-    runs = _series(X) if by == Training.validation_by else None
+    runs = None
+    if by == Training.validation_by:
+        runs = _series(X)
+        runs = _series(Y) if runs is None else runs  # what the tokens do not say, the responses may
     if runs is not None and not _long(groups, runs):
-        train, held = _stretches(X, runs, settings.validation, rng)
+        train, held = _stretches(_past(X), n, runs, settings.validation, rng)
         if groups.max() > 0:  # moments that were shown again
             train = train[~np.isin(groups[train], groups[held])]
     else:
@@ -111,15 +116,14 @@ def _interval(X: xr.DataArray) -> float | None:
 
 
 def _stretches(
-    X: xr.DataArray, runs: list[np.ndarray], share: float, rng: np.random.Generator
+    said: Mapping[str, Any], n: int, runs: list[np.ndarray], share: float, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
     """Training rows and held-back rows of a series."""
     whole = round(share * len(runs))
     if whole:
         taken = rng.choice(len(runs), whole, replace=False)
         held = np.sort(np.concatenate([runs[one] for one in taken]))
-        return np.setdiff1d(np.arange(len(X)), held), held
-    said = _past(X)
+        return np.setdiff1d(np.arange(n), held), held
     reach = round(float(np.max(np.abs(said["seconds"]))) / float(said["between"])) if said else 0
     held_rows, near = [], []
     for rows in runs:
@@ -129,4 +133,4 @@ def _stretches(
         held_rows.append(rows[start : start + length])
         near.append(rows[max(0, start - gap) : start + length + gap])
     held = np.sort(np.concatenate(held_rows))
-    return np.setdiff1d(np.arange(len(X)), np.concatenate(near)), held
+    return np.setdiff1d(np.arange(n), np.concatenate(near)), held

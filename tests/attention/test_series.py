@@ -74,6 +74,16 @@ class TestSeries:
         other = split(X, seed=1)[1]
         assert set(other) != set(held)
 
+    def test_responses_say_it_where_the_tokens_do_not(self):
+        rng = np.random.default_rng(0)
+        Y = moments(rng.normal(size=(200, 5)), 4, "fmri", onset=True)
+        for X in (rng.normal(size=(200, 9, 3)), moments(rng.normal(size=(200, 9, 3)), 4)):
+            train, held = hold_back(X, 200, Training(), np.random.default_rng(0), Y)
+            assert apart(train, held, Y["run"].values) == 2 and np.diff(np.sort(held)).min() == 1
+            model = RoutedEncoder(None, 4, max_epochs=1, random_state=0).fit(X, Y)
+            assert apart(np.setdiff1d(np.arange(200), model.held_back_), model.held_back_, Y["run"].values) == 1
+            assert (np.diff(model.held_back_) == 1).sum() == 4 * 4
+
     def test_many_runs_are_held_back_whole(self):
         X = past(moments(np.random.default_rng(0).normal(size=(200, 3)), 20), LAGS)
         train, held = split(X)
