@@ -69,7 +69,7 @@ class StackedRegression(MultiOutputMixin, RegressorMixin, BaseEstimator):
         by: str | Sequence[Any] | None = "space",
         alphas: Sequence[float] | float = DEFAULT_ALPHAS,
         cv: Any = 5,
-        max_memory: float | None = None,
+        max_memory: float | str | None = None,
         device: Any = None,
     ):
         self.by = by
