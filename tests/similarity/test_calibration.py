@@ -96,6 +96,19 @@ def test_below_the_ceiling():
     assert rates(p) < 0.035, "the right model stands above the lower ceiling"
 
 
+def test_below_the_ceiling_for_new_stimuli():
+    """A model pooled from as many other people as the ceiling is: what it lacks is skewed, the test is not careful."""
+    rng, n, people = np.random.default_rng(2016), 16, 5
+    p = []
+    for _ in range(SETS):
+        patterns = rng.normal(size=(n, 20))
+        data = distances(patterns + rng.normal(size=(2 * people - 1, n, 20)))
+        others = data[people:] - data[people:].mean(1, keepdims=True)
+        others = (others / np.linalg.norm(others, axis=1, keepdims=True)).sum(0)
+        p.append(analysed(data[:people], [others], n, "stimulus").p_ceiling[0])
+    assert 0.035 <= rates(p) <= 0.065, rates(p)
+
+
 @pytest.mark.parametrize(("over", "power"), [("subject", 0.95), ("stimulus", 0.9), ("both", 0.9)])
 def test_power(over, power):
     """12 people and 24 stimuli are enough for a model that shares half of its variance with the people."""
