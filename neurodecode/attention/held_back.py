@@ -96,6 +96,7 @@ def _series(X: Any) -> list[np.ndarray] | None:
     by += [name for name in RUNS if name in X.coords and X[name].dims == ("sample",) and name not in by]
     runs = _codes(X, by) if by else np.zeros(len(X), dtype=int)
     onset = X["onset"].values if "onset" in X.coords and X["onset"].dims == ("sample",) else None
+    onset = None if onset is None or onset.dtype.kind not in "fiu" else onset
     order = np.arange(len(X)) if onset is None else np.argsort(onset, kind="stable")
     rows = [order[runs[order] == run] for run in range(runs.max() + 1)]
     if said:
