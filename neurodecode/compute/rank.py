@@ -112,12 +112,27 @@ def _within(rows: np.ndarray) -> int:
     return total
 
 
-def _stable_order(values: np.ndarray) -> np.ndarray:
-    """``argsort`` of integers below 2^32, equal ones in the order they stand in; 16 bits at a time, as a radix sort."""
-    values = values.astype(np.uint32)
-    order = np.argsort(values.astype(np.uint16), kind="stable")
-    if len(values) and int(values.max()) >> 16:
-        order = order[np.argsort((values >> 16).astype(np.uint16)[order], kind="stable")]
+def stable_order(values: np.ndarray) -> np.ndarray:
+    """``argsort`` of whole numbers from 0 along the last axis, equal ones in the order they stand in.
+
+    16 bits at a time, which is a radix sort in NumPy.
+
+    Returns
+    -------
+    Positions in ``values.reshape(-1)``, of the shape of ``values``.
+
+    Examples
+    --------
+    >>> stable_order(np.array([[2, 0, 1], [70000, 1, 1]])).tolist()
+    [[1, 2, 0], [4, 5, 3]]
+    """
+    starts = np.arange(0, values.size, max(values.shape[-1], 1)).reshape(*values.shape[:-1], 1)
+    order = np.argsort(values.astype(np.uint16), axis=-1, kind="stable") + starts
+    left, shift = int(values.max(initial=0)) >> 16, 16
+    while left:
+        digits = (values >> shift).astype(np.uint8 if left < 256 else np.uint16)
+        order = order.take(np.argsort(digits.take(order), axis=-1, kind="stable") + starts)
+        left, shift = left >> 16, shift + 16
     return order
 
 
@@ -148,7 +163,7 @@ def _agreement(one: _Ordered, two: _Ordered, pairs: int) -> int:
     joint = 0
     if one.tied:
         # in the order of the first, its ties in the order of the second: a tie is no inversion
-        order = two.order[_stable_order(one.dense[two.order])]
+        order = two.order[stable_order(one.dense[two.order])]
         if two.tied:
             changes = (np.diff(one.dense[order]) != 0) | (np.diff(two.dense[order]) != 0)
             joint = _pairs(np.diff(np.flatnonzero(np.concatenate([[True], changes, [True]]))))
@@ -157,7 +172,7 @@ def _agreement(one: _Ordered, two: _Ordered, pairs: int) -> int:
     values = two.dense[order]
     if two.tied:
         # ties of the second become ranks in the order in which they stand now
-        positions = _stable_order(values)
+        positions = stable_order(values)
         values = np.empty(p, dtype=np.int64)
         values[positions] = np.arange(p)
     else:

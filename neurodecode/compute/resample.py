@@ -6,12 +6,15 @@ and ``m_j`` times stands in the resampled matrix ``m_i m_j`` times; a stimulus i
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
+from .batching import batches
 from .random import check_random_state
+from .rank import stable_order
 
 
 def resample_counts(n: int, n_resamples: int, random_state: Any = None) -> np.ndarray:
@@ -67,7 +70,7 @@ def dense_codes(values: np.ndarray) -> np.ndarray:
     >>> dense_codes(np.array([[3.0, 1.0, 3.0]])).tolist()
     [[1, 0, 1]]
     """
-    order = np.argsort(values, axis=1, kind="stable")
+    order = np.argsort(values, axis=1)
     ordered = np.take_along_axis(values, order, axis=1)
     steps = np.zeros(values.shape, dtype=np.intp)
     np.cumsum(ordered[:, 1:] != ordered[:, :-1], axis=1, out=steps[:, 1:])
@@ -76,108 +79,99 @@ def dense_codes(values: np.ndarray) -> np.ndarray:
     return codes
 
 
-def ranks_of_codes(codes: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Ranks in a resample where entry p stands ``weights[p]`` times; ties get the mean of their ranks.
+def standing_of_codes(codes: np.ndarray, kept: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """How much of a sample is below each entry, less how much is above.
+
+    This is twice the rank less twice the mean rank, ties sharing the mean of theirs: a whole number.
 
     Parameters
     ----------
-    codes : (m, p) of :func:`dense_codes`, of these entries or of more entries among which these are.
-    weights : (p,) whole numbers.
+    codes : (m, p) of :func:`dense_codes`.
+    kept : (q,) positions of the entries that are in the sample.
+    weights : (q,) how often each of these is: whole numbers from 1.
 
     Returns
     -------
-    (m, p) float64: exactly half-integers.
+    (m, q) float64.
 
     Examples
     --------
-    >>> ranks_of_codes(np.array([[0, 1, 2]]), np.array([1.0, 2.0, 1.0])).tolist()
-    [[1.0, 2.5, 4.0]]
+    >>> standing_of_codes(np.array([[0, 2, 1, 3]]), np.array([0, 2, 3]), np.array([1.0, 2.0, 1.0])).tolist()
+    [[-3.0, 0.0, 3.0]]
     """
-    ranks = np.empty(codes.shape)
-    # Row by row: what a row needs stays in the cache.
-    for row, code in zip(ranks, codes):
-        mass = np.bincount(code, weights)
-        np.take(np.cumsum(mass), code, out=row)
-        row -= 0.5 * mass.take(code)
-    ranks += 0.5
-    return ranks
+    out = np.empty((len(codes), len(kept)))
+    total = int(np.sum(weights))
+    often = None if total == len(kept) else weights
+    # Row by row: what a row needs stays in the cache. Sums are of integers, which is fast.
+    for row, code in zip(out, codes):
+        code = code.take(kept)
+        mass = np.bincount(code, often).astype(np.int64, copy=False)
+        twice = mass.cumsum()
+        twice *= 2
+        twice -= mass
+        twice -= total
+        twice.astype(np.float64).take(code, out=row, mode="clip")
+    return out
 
 
-def weighted_ranks(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Ranks within each row of (m, p) values where entry p stands ``weights[p]`` times; ties get their mean.
+def standing(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """As :func:`standing_of_codes`, of values (m, p) that stand ``weights`` (p,) times.
 
     Examples
     --------
-    >>> weighted_ranks(np.array([[5.0, 7.0, 5.0]]), np.ones(3)).tolist()
-    [[1.5, 3.0, 1.5]]
+    >>> standing(np.array([[5.0, 7.0, 5.0]]), np.ones(3)).tolist()
+    [[-1.0, 2.0, -1.0]]
     """
-    rows, p = values.shape
-    ranks = np.empty(values.shape)
-    if not p:
-        return ranks
-    # Some rows at a time, so that what they need stays in the cache.
-    size = max(1, 32768 // p)
-    for start in range(0, rows, size):
-        part = values[start : start + size]
-        order = np.argsort(part, axis=1)
-        _rank_ordered(np.take_along_axis(part, order, axis=1), order, weights, ranks[start : start + size])
-    return ranks
+    return _in_parts(values, weights, lambda part: np.argsort(part, axis=1) + _starts(part))
 
 
-def ranks_of_halves(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """As :func:`weighted_ranks`, of half-integers (sums of ranks), which are sorted as whole numbers.
+def standing_of_whole(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """As :func:`standing`, of whole numbers (sums of standings), which are sorted digit by digit.
 
     Examples
     --------
-    >>> ranks_of_halves(np.array([[5.5, 7.0, 5.5]]), np.array([1.0, 1.0, 2.0])).tolist()
-    [[2.0, 4.0, 2.0]]
+    >>> standing_of_whole(np.array([[5.0, 7.0, 5.0]]), np.array([1.0, 1.0, 2.0])).tolist()
+    [[-1.0, 3.0, -1.0]]
     """
-    rows, p = values.shape
-    ranks = np.empty(values.shape)
-    if not p:
-        return ranks
-    often = np.asarray(weights).astype(np.int64)
-    # Some rows at a time, so that what they need stays in the cache.
-    size = max(1, 32768 // p)
-    for start in range(0, rows, size):
-        _rank_whole(2.0 * values[start : start + size], often, ranks[start : start + size])
-    return ranks
+    return _in_parts(values, weights, _order_of_whole)
 
 
-def _rank_whole(values: np.ndarray, weights: np.ndarray, out: np.ndarray) -> None:
-    """Mean ranks of whole numbers into ``out``: each is sorted with its position in the bits below it."""
-    p = values.shape[1]
+def _order_of_whole(values: np.ndarray) -> np.ndarray:
     values = values - values.min(axis=1, keepdims=True)
-    bits, most = int(p - 1).bit_length(), int(values.max())
-    if most >= 1 << (63 - bits):
-        order = np.argsort(values, axis=1)
-        _rank_ordered(np.take_along_axis(values, order, axis=1), order, weights, out)
-        return
-    kind: Any = np.uint32 if most < 1 << (32 - bits) else np.uint64
-    key = values.astype(kind)
-    key <<= kind(bits)
-    key |= np.arange(p, dtype=kind)
-    key.sort(axis=1)
-    order = (key & kind((1 << bits) - 1)).astype(np.intp)
-    key >>= kind(bits)
-    _rank_ordered(key, order, weights, out)
+    digits: np.ndarray = values.astype(np.uint32 if values.max() < 1 << 32 else np.uint64)
+    # Sums of standings of a row without ties are all even, or all odd.
+    return stable_order(digits if (digits & 1).any() else digits >> 1)
 
 
-def _rank_ordered(ordered: np.ndarray, order: np.ndarray, weights: np.ndarray, out: np.ndarray) -> None:
-    """Mean ranks of runs of equal values into ``out``, once it is known how the values of every row are ordered."""
-    rows, p = ordered.shape
-    ends = np.ones((rows, p), dtype=bool)
-    np.not_equal(ordered[:, 1:], ordered[:, :-1], out=ends[:, :-1])
-    # All rows are one: runs of equal values end with their row, and what stands before it is taken off.
-    last = np.flatnonzero(ends)
-    above = np.cumsum(weights.take(order.ravel()))[last]
-    middle = above + 1.0
-    middle[1:] += above[:-1]
-    middle *= 0.5
-    ranked = np.repeat(middle, np.diff(last, prepend=-1)).reshape(rows, p)
-    ranked -= np.arange(rows)[:, None] * float(weights.sum())
-    order += np.arange(rows)[:, None] * p
-    out.reshape(-1)[order.ravel()] = ranked.ravel()
+def _starts(values: np.ndarray) -> np.ndarray:
+    """(m, 1) where every row starts when all are one."""
+    return np.arange(len(values))[:, None] * values.shape[1]
+
+
+def _in_parts(values: np.ndarray, weights: np.ndarray, ordered: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """Standings; ``ordered`` gives the order of every row, as positions in all of them."""
+    out, p = np.empty(values.shape), values.shape[1]
+    often, total = np.asarray(weights).astype(np.int64), int(np.sum(weights))
+    # Some rows at a time, so that what they need stays in the cache.
+    for some in batches(len(values) if p else 0, max(1, 32768 // max(p, 1))):
+        part = np.ascontiguousarray(values[some])
+        order = ordered(part)
+        sorted_ = part.take(order)
+        new: np.ndarray = np.ones(part.shape, dtype=bool)
+        np.not_equal(sorted_[:, 1:], sorted_[:, :-1], out=new[:, 1:])
+        new = new.reshape(-1)
+        # All rows are one. Runs of equal values start with their row, and what stands before it is taken off.
+        before = np.append(np.flatnonzero(new), new.size)
+        if total != p:
+            mass = np.zeros(new.size + 1, dtype=np.int64)
+            np.cumsum(often.take(order - _starts(part)), out=mass[1:])
+            before = mass.take(before)
+        run = np.cumsum(new)
+        run -= 1
+        ranked = out[some]
+        ranked.reshape(-1)[order.reshape(-1)] = (before[1:] + before[:-1]).astype(np.float64).take(run)
+        ranked -= (2 * np.arange(len(part))[:, None] + 1) * total
+    return out
 
 
 def dual_variance(

@@ -14,7 +14,7 @@ import numpy as np
 from ..compute.batching import batches
 from ..compute.resample import dual_variance, resample_counts
 from .models import Model
-from .weighted import Cosine, Measure, Sample, bounds_of_products, sums_of_products, unit
+from .weighted import Cosine, Measure, Sample, bounds_of_products, sums_of_products
 
 LEAST_DISTINCT = 4
 LEAST_IN_FOLD = 3
@@ -59,9 +59,10 @@ class Problem:
         return [self.measure.prepare(parts) for _, parts in self.models]
 
     @cached_property
-    def fixed_parts(self) -> np.ndarray:
-        """(fixed models, pairs) the values of those that have nothing to fit, prepared."""
-        return np.concatenate([own for (model, _), own in zip(self.models, self.prepared) if not model.fitted])
+    def rows(self) -> np.ndarray:
+        """(subjects + fixed models, pairs) the data, then the models that have nothing to fit, prepared."""
+        fixed = [own for (model, _), own in zip(self.models, self.prepared) if not model.fitted]
+        return np.concatenate([self.data, *fixed])
 
     def together(self, counts: np.ndarray, times: np.ndarray) -> np.ndarray:
         """(draws, models + 2, subjects): scores, then the lower and the upper ceiling; means over folds.
@@ -74,15 +75,19 @@ class Problem:
         fixed = [at for at, (model, _) in enumerate(self.models) if not model.fitted]
         out = np.zeros((len(times), len(self.models) + 2, self.n_subjects))
         for train, test in blocks:
-            taken = self.measure.taken(self.data, test)
+            both = self.measure.taken(self.rows, test)
+            taken, own = both[: self.n_subjects], both[self.n_subjects :]
             for at in fitted:
                 out[:, at] += self._left_out(at, times, train, test, taken)
-            if fixed and isinstance(self.measure, Cosine):
-                aims = unit(self.measure.image(taken, test))
-                out[:, fixed] += np.clip(self.measure.units(self.fixed_parts, test) @ aims.T, -1.0, 1.0)
-            elif fixed:
-                out[:, fixed] += self.measure.scores_of_kept(self.fixed_parts[:, test.kept], taken, test)
-            lower, upper = self.measure.bounds(taken, test, times)
+            if isinstance(self.measure, Cosine):
+                vectors = self.measure.vectors(both, test)
+                aims = vectors[: self.n_subjects]
+                out[:, fixed] += np.clip(vectors[self.n_subjects :] @ aims.T, -1.0, 1.0)
+                lower, upper = self.measure.bounds_of(aims, taken, test, times)
+            else:
+                if fixed:
+                    out[:, fixed] += self.measure.scores_of_kept(own, taken, test)
+                lower, upper = self.measure.bounds(taken, test, times)
             out[:, -2] += lower
             out[:, -1] += upper
         return out / len(blocks)
@@ -122,6 +127,7 @@ class Problem:
         """
         times = np.broadcast_to(times, (len(counts), *times.shape[1:]))
         measure = self.measure
+        _keep_pages()
         if not isinstance(measure, Cosine) or measure.plain is None or self.fold is not None:
             found = [self.together(row, often) for row, often in zip(counts, times)]
             return np.stack(found) if found else np.empty((0, times.shape[1], len(self.models) + 2, self.n_subjects))
@@ -135,6 +141,15 @@ class Problem:
         """Whether every fold of a sample keeps enough different stimuli to be scored on."""
         least = LEAST_DISTINCT if self.fold is None else LEAST_IN_FOLD
         return all(test.distinct >= least and len(test.kept) > 2 for _, test in self.blocks(counts))
+
+
+def _keep_pages() -> None:
+    """Let the allocator keep what it is given back: the pages of arrays that are made and released for every sample.
+
+    The GNU C library returns them to the system, and has to ask for them again, until an array as large as this one was
+    released. It is never written to and takes no memory.
+    """
+    np.empty(28 << 20, dtype=np.uint8)
 
 
 def mean_over(values: np.ndarray, times: np.ndarray) -> np.ndarray:

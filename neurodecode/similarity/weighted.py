@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from ..compute.resample import dense_codes, pair_ends, pair_weights, ranks_of_codes, ranks_of_halves, weighted_ranks
+from ..compute.batching import batches
+from ..compute.resample import dense_codes, pair_ends, pair_weights, standing, standing_of_codes, standing_of_whole
 from .rdm_scores import RDM_SCORES, rdm_score, tied
 
 
@@ -39,6 +40,11 @@ class Sample:
         return cls(counts, kept, weights[kept])
 
     @property
+    def once(self) -> bool:
+        """Whether no pair stands in it twice."""
+        return bool((self.weights == 1).all())
+
+    @property
     def distinct(self) -> int:
         """How many different stimuli are in."""
         return int(np.count_nonzero(self.counts))
@@ -47,8 +53,7 @@ class Sample:
 def unit(vectors: np.ndarray) -> np.ndarray:
     """Rows to length 1; NaN where a row is constant (or zero), so that its score is NaN."""
     length = np.sqrt(np.einsum("mp,mp->m", vectors, vectors))[:, None]
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(length > 0, vectors / length, np.nan)
+    return vectors / np.where(length > 0, length, np.nan)
 
 
 def _centred(values: np.ndarray, sample: Sample) -> np.ndarray:
@@ -61,7 +66,7 @@ def _centred(values: np.ndarray, sample: Sample) -> np.ndarray:
 
 
 def _plain(values: np.ndarray, sample: Sample) -> np.ndarray:
-    return values * np.sqrt(sample.weights)
+    return values if sample.once else values * np.sqrt(sample.weights)
 
 
 def _whitened(values: np.ndarray, sample: Sample) -> np.ndarray:
@@ -116,13 +121,16 @@ class Cosine:
         return dense_codes(tied(vectors)) if self.ranked else vectors
 
     def taken(self, prepared: np.ndarray, sample: Sample) -> np.ndarray:
-        """(m, kept pairs) values or ranks in the sample."""
-        part = prepared[:, sample.kept]
-        return ranks_of_codes(part, sample.weights) if self.ranked else part
+        """(m, kept pairs) values, or twice the ranks in the sample off their mean."""
+        return standing_of_codes(prepared, sample.kept, sample.weights) if self.ranked else prepared[:, sample.kept]
+
+    def vectors(self, taken: np.ndarray, sample: Sample) -> np.ndarray:
+        """(m, kept pairs) unit vectors of what :meth:`taken` gives, whose products are the scores."""
+        return unit(_plain(taken, sample) if self.ranked else self.image(taken, sample))
 
     def units(self, prepared: np.ndarray, sample: Sample) -> np.ndarray:
         """(m, kept pairs) unit vectors whose products are the scores."""
-        return unit(self.image(self.taken(prepared, sample), sample))
+        return self.vectors(self.taken(prepared, sample), sample)
 
     def scores(self, one: np.ndarray, two: np.ndarray, sample: Sample) -> np.ndarray:
         """(m, pairs) prepared with (k, pairs) prepared -> (m, k)."""
@@ -130,9 +138,8 @@ class Cosine:
 
     def scores_of_kept(self, values: np.ndarray, aims: np.ndarray, sample: Sample) -> np.ndarray:
         """(m, kept pairs) values themselves with (k, kept pairs) :meth:`taken` -> (m, k)."""
-        own = weighted_ranks(tied(values), sample.weights) if self.ranked else values
-        one, two = (unit(self.image(side, sample)) for side in (own, aims))
-        return np.clip(one @ two.T, -1.0, 1.0)
+        own = standing(tied(values), sample.weights) if self.ranked else values
+        return np.clip(self.vectors(own, sample) @ self.vectors(aims, sample).T, -1.0, 1.0)
 
     def bounds(self, taken: np.ndarray, sample: Sample, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Each subject with the pooled others, and with all pooled: (draws, subjects) twice.
@@ -141,36 +148,39 @@ class Cosine:
         drawn. The others never hold a copy of oneself; NaN for subjects that were not drawn, and below where one
         subject was drawn alone.
         """
-        if self.ranked:
-            return self._ranked_bounds(taken, sample, times)
-        vectors = unit(self.image(taken, sample))
-        return bounds_of_products(vectors @ vectors.T, times)
+        vectors = self.vectors(taken, sample)
+        return self.bounds_of(vectors, taken, sample, times)
 
-    def _ranked_bounds(self, ranks: np.ndarray, sample: Sample, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        own, length = _off_middle(ranks, sample)
-        lower, upper = np.full(times.shape, np.nan), np.full(times.shape, np.nan)
-        for at, often in enumerate(times):
-            drawn = np.flatnonzero(often)
-            # Sums of half-integers are exact, so equal means of ranks stay equal.
-            everyone = often[drawn] @ ranks[drawn]
-            pooled = np.empty((len(drawn) + 1, ranks.shape[1]))
-            np.multiply(ranks[drawn], -often[drawn, None], out=pooled[:-1])
-            pooled[:-1] += everyone
-            pooled[-1] = everyone
-            images, size = _off_middle(ranks_of_halves(pooled, sample.weights), sample)
-            one = own[drawn]
-            with np.errstate(invalid="ignore", divide="ignore"):
-                if len(drawn) > 1:
-                    lower[at, drawn] = np.einsum("sp,sp->s", one, images[:-1]) / (length[drawn] * size[:-1])
-                upper[at, drawn] = one @ images[-1] / (length[drawn] * size[-1])
-        return lower, upper
+    def bounds_of(
+        self, vectors: np.ndarray, taken: np.ndarray, sample: Sample, times: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """As :meth:`bounds`, with the :meth:`vectors` of ``taken`` known."""
+        if not self.ranked:
+            return bounds_of_products(vectors @ vectors.T, times)
+        # Everybody who was drawn, and the others of each; many draws have the same others.
+        draw, subject = np.nonzero(times)
+        others = times[draw]
+        others[np.arange(len(draw)), subject] = 0.0
+        kinds: dict[bytes, int] = {}
+        which = [kinds.setdefault(row.tobytes(), len(kinds)) for row in np.vstack([times, others])]
+        pools = np.frombuffer(b"".join(kinds)).reshape(-1, times.shape[1])
+        scores = self._with_pools(pools, vectors, taken, sample)[which]
+        lower = np.full(times.shape, np.nan)
+        lower[draw, subject] = scores[np.arange(len(times), len(scores)), subject]
+        return lower, np.where(times > 0, scores[: len(times)], np.nan)
 
-
-def _off_middle(ranks: np.ndarray, sample: Sample) -> tuple[np.ndarray, np.ndarray]:
-    """Ranks less their mean, which is known, times the root of the weights; and the lengths of the rows."""
-    off = ranks - 0.5 * (sample.weights.sum() + 1.0)
-    off *= np.sqrt(sample.weights)
-    return off, np.sqrt(np.einsum("sp,sp->s", off, off))
+    def _with_pools(self, pools: np.ndarray, vectors: np.ndarray, taken: np.ndarray, sample: Sample) -> np.ndarray:
+        """(pools, subjects) scores with the ranks of sums of ranks, NaN where there is nobody in a pool."""
+        aims = _plain(vectors, sample).T
+        found = np.empty(pools.shape)
+        for some in batches(len(pools), max(1, 200_000 // max(taken.shape[1], 1))):
+            # Sums of whole numbers are exact, so equal sums of ranks stay equal.
+            pooled = standing_of_whole(pools[some] @ taken, sample.weights)
+            toward = pooled @ aims
+            pooled = _plain(pooled, sample)
+            square = np.einsum("kp,kp->k", pooled, pooled)
+            found[some] = toward / np.sqrt(np.where(square > 0, square, np.nan))[:, None]
+        return np.clip(found, -1.0, 1.0)
 
 
 def bounds_of_products(gram: np.ndarray, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -277,7 +287,7 @@ class Table:
 
     def _pooling(self, values: np.ndarray, sample: Sample) -> np.ndarray:
         """What is averaged: ranks, or values."""
-        return weighted_ranks(values, sample.weights) if self.ranked else values
+        return standing(values, sample.weights) if self.ranked else values
 
     def _written(self, values: np.ndarray, sample: Sample) -> np.ndarray:
         return np.repeat(values, sample.weights.astype(np.intp), axis=1)

@@ -6,11 +6,21 @@ import warnings
 
 import numpy as np
 import pytest
+from references.similarity import slow_spearman_sample
 
-from neurodecode.compute.resample import dual_variance, holm, pair_weights, ranks_of_halves, weighted_ranks
+from neurodecode.compute.resample import (
+    dense_codes,
+    dual_variance,
+    holm,
+    pair_weights,
+    standing,
+    standing_of_codes,
+    standing_of_whole,
+)
 from neurodecode.exceptions import AlignmentError, DegenerateDataError
-from neurodecode.similarity import as_rdm, compare, compare_models, noise_ceiling
+from neurodecode.similarity import Fixed, as_rdm, compare, compare_models, noise_ceiling
 from neurodecode.similarity.rdm_scores import RDM_SCORES
+from neurodecode.similarity.resampling import Problem, left_out
 from neurodecode.similarity.weighted import COSINES, Sample, bounds_of_products, sums_of_products
 
 PEERS = {"spearman": "spearman", "pearson": "corr", "cosine": "cosine", "kendall": "tau-a"}
@@ -99,11 +109,50 @@ def test_ranks_with_weights_are_ranks_of_copies():
     values, weights = rng.integers(0, 9, (3, 40)) / 2.0, rng.integers(1, 4, 40).astype(float)
     copies = np.repeat(values, weights.astype(int), axis=1)
     first = np.concatenate([[0], np.cumsum(weights)[:-1]]).astype(int)
-    expected = rankdata(copies, axis=1)[:, first]
-    np.testing.assert_allclose(weighted_ranks(values, weights), expected)
-    np.testing.assert_allclose(ranks_of_halves(values, weights), expected)
-    np.testing.assert_allclose(ranks_of_halves(values * 1e6, weights), expected)
-    np.testing.assert_allclose(ranks_of_halves(values * 1e12, weights), expected)
+    expected = 2 * rankdata(copies, axis=1)[:, first] - weights.sum() - 1
+    np.testing.assert_array_equal(standing(values, weights), expected)
+    everything = np.arange(40)
+    np.testing.assert_array_equal(standing_of_codes(dense_codes(values), everything, weights), expected)
+    for scale in (2.0, 4.0, 2e6, 2e12):  # one digit, all even, two digits, three
+        np.testing.assert_array_equal(standing_of_whole(values * scale, weights), expected)
+    once = np.ones(40)
+    expected = 2 * rankdata(values, axis=1) - 41
+    np.testing.assert_array_equal(standing(values, once), expected)
+    np.testing.assert_array_equal(standing_of_codes(dense_codes(values), everything, once), expected)
+    np.testing.assert_array_equal(standing_of_whole(-2 * values, once), -expected)
+    some = np.arange(3, 40, 4)
+    expected = 2 * rankdata(values[:, some], axis=1) - 11
+    np.testing.assert_array_equal(standing_of_codes(dense_codes(values), some, np.ones(10)), expected)
+    for ranked in (standing, standing_of_whole):
+        assert ranked(np.empty((2, 0)), np.ones(0)).shape == (2, 0)
+    assert standing_of_codes(dense_codes(values), some[:0], np.ones(0)).shape == (3, 0)
+
+
+@pytest.mark.parametrize("levels", [None, 4])
+def test_scores_and_ceilings_of_order_are_those_of_samples_written_out(levels):
+    """Without one and two, and drawn with repeats: stimuli and people, pairs that one lacks, with ties and without."""
+    rng, n, s = np.random.default_rng(19), 9, 5
+    matrices = rng.random((s + 3, n, n)) + rng.random((n, n))
+    matrices = matrices + matrices.transpose(0, 2, 1)
+    if levels:
+        matrices = np.round(levels * matrices)
+    matrices[1, 2, 3] = matrices[1, 3, 2] = matrices[s, 4, 5] = matrices[s, 5, 4] = np.nan
+    matrices[-1] = 1.0  # a model that says nothing
+    people, models = matrices[:s], matrices[s:]
+    vectors = matrices[:, *np.triu_indices(n, 1)]
+    valid = np.isfinite(vectors).all(0)
+    vectors[:, ~valid] = 0.0
+    measure = COSINES["spearman"]
+    entries = [(Fixed(as_rdm(np.arange(1.0, 4.0), stimulus=names(3))), row[None]) for row in vectors[s:]]
+    problem = Problem(measure, measure.prepare(vectors[:s]), entries, n, valid)
+    times = np.vstack([left_out(s), rng.multinomial(s, np.full(s, 1 / s), size=6), np.eye(s)[:1] * s])
+    counts = np.vstack([np.ones((1, n)), left_out(n)[[3, 20]], rng.multinomial(n, np.full(n, 1 / n), size=4)])
+    found = problem.across(counts, times[None])
+    for at, drawn in enumerate(counts.astype(int)):
+        for draw, often in enumerate(times.astype(int)):
+            who = list(np.repeat(np.arange(s), often))
+            expected = slow_spearman_sample(people, models, list(np.repeat(np.arange(n), drawn)), who)
+            np.testing.assert_allclose(found[at, draw], expected, atol=1e-12)
 
 
 def test_order_of_stimuli_and_of_people_changes_nothing():
