@@ -121,6 +121,7 @@ def cross_validate(
     Source: Varoquaux et al. 2017, NeuroImage 145 (cross-validation); Phipson and Smyth 2010 (p values).
     """
     row = resolve_score(score, _check_estimator(est))
+    block = None if target_block is None else whole(target_block, "target_block", least=1)
     keep_predictions = _check_options(pool, permutations, keep)
     data = pair(
         X, Y, classifier=row.needs in ("labels", "decision"), assume_aligned=assume_aligned, nan_policy=nan_policy
@@ -136,7 +137,7 @@ def cross_validate(
     problem = Problem(est, data, tuple(folds), row, pool, sets, can_stack(est, data), over, closed)
     seed = _seed(random_state, store, int(permutations) > 0)
     orders, drawn = _permutations(problem, X, Y, blocks, permute, int(permutations), seed)
-    todo, folds_hash = pieces(problem, orders, target_block), _folds_hash(problem)
+    todo, folds_hash = pieces(problem, orders, block), _folds_hash(problem)
     job: dict[str, Any] = {}
     with _digests(X, Y) as digests:
         if store is not None:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from .._numbers import amount, whole
 from ..compute.nulls import FEWEST_RESAMPLED, bootstrap_interval, fdr, max_statistic, p_value, sign_flips, t_interval
 from ..exceptions import AlignmentError, DegenerateDataError, NeurodecodeWarning
 from ..representation.labels import same_entries
@@ -74,6 +75,8 @@ def group(
             f"a statement about a group needs at least 2 subjects, and there {'is' if found else 'are'} {len(found)}; "
             "report the subject's own p value instead"
         )
+    level, permutations = check_level(level), whole(permutations, "permutations", least=1)
+    n_bootstrap = whole(n_bootstrap, "n_bootstrap")
     kinds = {result.attrs["score"] for result in found if "score" in result.attrs}
     if len(kinds) > 1:
         raise ValueError(
@@ -209,6 +212,14 @@ def _sign_test(
     return p_value(observed, null).reshape(shape), max_statistic(observed, null).reshape(shape), len(flips)
 
 
+def check_level(level: Any) -> float:
+    """The coverage of an interval: a share above 0 and below 1."""
+    found = amount(level, "level")
+    if not 0 < found < 1:
+        raise ValueError(f"level={level!r}: expected a share above 0 and below 1, such as 0.95.")
+    return found
+
+
 def paired_difference(
     first: xr.Dataset, second: xr.Dataset, *, by: str | None = None, level: float = 0.95
 ) -> xr.Dataset:
@@ -249,6 +260,10 @@ def paired_difference(
     """
     from scipy.stats import t
 
+    for place, result in (("first", first), ("second", second)):
+        if not isinstance(result, xr.Dataset):
+            raise TypeError(f"{place} is a {type(result).__name__}; expected a result of cross_validate")
+    level = check_level(level)
     for key, said in (
         ("score", "scores"),
         ("pool", "ways of pooling"),

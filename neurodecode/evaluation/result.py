@@ -221,6 +221,8 @@ def study_tree(
     >>> study_tree({"a": xr.Dataset()}, question="why?").attrs["question"]
     'why?'
     """
+    if not isinstance(results, Mapping):
+        raise TypeError(f"results is a {type(results).__name__}; expected results by name, such as {{'words': result}}")
     for name, result in results.items():
         if not name or "/" in name or name != name.strip():
             raise ValueError(f"{name!r} cannot name a result: use a word without '/'")

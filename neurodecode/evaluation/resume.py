@@ -123,7 +123,10 @@ class BlockStore:
                 "or delete this one to start again."
             )
         if theirs is None:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            try:
+                self.folder.mkdir(parents=True, exist_ok=True)
+            except (FileExistsError, NotADirectoryError) as error:
+                raise ResumeError(f"store={str(self.folder)!r}: a file is in the way; name a folder") from error
             text = json.dumps({"format": FORMAT, "job": self.job, "key": self.key}, indent=1)
             write_atomic(self.folder / MANIFEST, text.encode())
 

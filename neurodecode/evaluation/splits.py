@@ -6,7 +6,7 @@ estimator inside a fold, where they read the coordinates of the training samples
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,6 +75,8 @@ class SplitBy:
 
     def __post_init__(self) -> None:
         if not isinstance(self.coord, str):
+            if not isinstance(self.coord, Iterable):
+                raise TypeError(f"SplitBy({self.coord!r}): expected the name of a sample coordinate, such as 'run'")
             object.__setattr__(self, "coord", tuple(self.coord))
 
     def __repr__(self) -> str:

@@ -67,6 +67,8 @@ def per_subject(
     >>> list(found)[:2], group(found)["mean"].values.round(3).tolist()
     (['sub-01', 'sub-02'], [1.0, 1.0])
     """
+    if not callable(function):
+        raise TypeError(f"function is a {type(function).__name__}; expected what takes a subject and gives its result")
     given = dict(subjects) if isinstance(subjects, Mapping) else None
     names = _names(subjects)
     values = [given[name] if given is not None else name for name in names]

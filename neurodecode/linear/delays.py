@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Real
 
 import numpy as np
 
+from .._numbers import numbers_of
 from ..exceptions import TimingError
 from ._timeline import TOLERANCE, _Convolved
 
@@ -85,7 +87,7 @@ class Delays(_Shifted):
         self.tr = tr
 
     def _seconds(self, tr: float) -> np.ndarray:
-        delays = np.atleast_1d(np.asarray(self.seconds, dtype=float))
+        delays = np.atleast_1d(numbers_of(self.seconds, "seconds", "one or more finite delays in seconds"))
         if delays.ndim != 1 or not len(delays) or not np.isfinite(delays).all():
             raise ValueError(f"seconds={self.seconds!r}: expected one or more finite delays in seconds.")
         ratio = delays / tr
@@ -145,7 +147,7 @@ class FIR(_Shifted):
 
 def steps_between(start: float, stop: float, tr: float) -> np.ndarray:
     """Whole samples from ``start`` to ``stop`` seconds, both included within 1 % of a sample."""
-    first, last = float(start), float(stop)
+    first, last = (float(one) if isinstance(one, Real) else np.nan for one in (start, stop))
     if not (np.isfinite([first, last]).all() and first <= last):
         raise ValueError(f"a window from {start!r} to {stop!r} s: expected finite seconds, the first at most the last.")
     steps = np.arange(int(np.ceil(first / tr - TOLERANCE)), int(np.floor(last / tr + TOLERANCE)) + 1)

@@ -12,6 +12,7 @@ from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from .._names import lookup
+from .._numbers import numbers_of
 from ..compute.banded import SWEEP, Split, Winners, factorise_kernel, make_table, path_scores
 from ..compute.batching import batches
 from ..compute.device import resolve
@@ -125,7 +126,10 @@ class KernelRidge(MultiOutputMixin, RegressorMixin, BaseEstimator):
         if not isinstance(self.kernel, str) or self.kernel == "linear":
             _warn_features(x, X, True)
         spread = float(x.var(dtype=np.float64))
-        self.gamma_ = 1.0 / (x.shape[1] * (spread or 1.0)) if self.gamma is None else float(self.gamma)
+        given = (
+            None if self.gamma is None else float(numbers_of(self.gamma, "gamma", "a finite number above 0, or None"))
+        )
+        self.gamma_ = 1.0 / (x.shape[1] * (spread or 1.0)) if given is None else given
         if not (np.isfinite(self.gamma_) and self.gamma_ > 0):
             raise ValueError(f"gamma={self.gamma!r}: expected a finite number above 0, or None.")
         self.mean_ = x.mean(0, dtype=np.float64) if self.kernel in ("linear", "rbf") else np.zeros(x.shape[1])

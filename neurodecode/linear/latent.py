@@ -12,6 +12,7 @@ from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin, Transf
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from .._names import lookup
+from .._numbers import amount
 from ..compute import latent as engine
 from ..compute.device import resolve
 from ..compute.scores import r2
@@ -95,8 +96,7 @@ class LatentRegression(MultiOutputMixin, RegressorMixin, TransformerMixin, BaseE
         check_same_samples(X, y)
         device = resolve(self.device)
         find = lookup(engine.DIRECTIONS, self.kind, "kind")
-        if not (np.isfinite(self.alpha) and self.alpha >= 0):
-            raise ValueError(f"alpha={self.alpha!r}: expected a finite number, 0 or above.")
+        amount(self.alpha, "alpha")
         given = np.atleast_1d(np.asarray(self.n_components))
         if given.dtype.kind not in "iu" or given.ndim != 1 or not len(given) or (given < 1).any():
             raise ValueError(f"n_components={self.n_components!r}: expected a number from 1, or a sequence of them.")

@@ -9,6 +9,7 @@ import xarray as xr
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin, clone
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
+from .._numbers import amount
 from ..compute.batching import batches
 from ..exceptions import AlignmentError, CapacityError, TimingError
 from ..representation import Labels, check_finite, check_same_samples, check_same_units, labelled, plain
@@ -292,11 +293,9 @@ class TemporalResponse(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
     def _basis(self, n: int) -> np.ndarray:
         """(lags, lags): weights over lags from those that the estimator penalises alike."""
-        amount = float(self.smooth)
-        if not (np.isfinite(amount) and amount >= 0):
-            raise ValueError(f"smooth={self.smooth!r}: expected a number, 0 or above.")
+        smooth = amount(self.smooth, "smooth")
         step = np.diff(np.eye(n), axis=0)
-        return np.linalg.inv(np.linalg.cholesky(np.eye(n) + amount * step.T @ step)).T
+        return np.linalg.inv(np.linalg.cholesky(np.eye(n) + smooth * step.T @ step)).T
 
     def _series(self, X: Any, *, reset: bool) -> tuple[Any, np.ndarray, list[np.ndarray], float]:
         """X as rows in time, labelled where X is; their values; positions of each run; seconds between samples."""

@@ -73,6 +73,10 @@ def as_representation(
     lookup({"raise": 1, "drop_targets": 1}, nan_policy, "nan_policy", callables=False)
     if not isinstance(kind, str) or not kind:
         raise ValueError(f"kind={kind!r}: name what the values are, for example 'fmri', 'eeg' or 'network'.")
+    if attrs is not None and not isinstance(attrs, Mapping):
+        raise TypeError(
+            f"attrs= is a {type(attrs).__name__}; expected attributes by name, such as attrs={{'tr': 2.0}}."
+        )
     given = json_ready(dict(attrs or {}), "attrs")
     if given.get("kind", kind) != kind:
         raise ValueError(f"kind={kind!r} and attrs['kind']={given['kind']!r} disagree; give one of them.")

@@ -192,7 +192,7 @@ def _may_replace(path: Path) -> None:
         raise FileExistsError(f"{path.name!r} is a file; a zarr folder needs another name")
     if path.is_dir() and any(path.iterdir()) and not is_saved(path):
         raise FileExistsError(
-            f"{path.name!r} is a folder with other files in it, which save leaves alone; name another"
+            f"{path.name or str(path)!r} is a folder with other files in it, which save leaves alone; name another"
         )
 
 

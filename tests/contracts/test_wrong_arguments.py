@@ -23,8 +23,17 @@ from neurodecode.attention import (
     stack_people,
 )
 from neurodecode.compute.nulls import permutation_orders
-from neurodecode.evaluation import SplitBy, cross_validate
-from neurodecode.linear import LinearClassifier, Ridge, Searchlight
+from neurodecode.evaluation import SplitBy, cross_validate, group, paired_difference, per_subject, study_tree
+from neurodecode.linear import (
+    FIR,
+    Delays,
+    KernelRidge,
+    LatentRegression,
+    LinearClassifier,
+    Ridge,
+    Searchlight,
+    TemporalResponse,
+)
 from neurodecode.representation import as_representation
 from neurodecode.similarity import (
     GCCA,
@@ -50,6 +59,7 @@ from neurodecode.similarity import (
     variance_explained,
 )
 from neurodecode.sources import eeg, simulated
+from neurodecode.sources.zoo import small_conv
 from neurodecode.sources.zoo.pictures import as_pictures
 
 CODES = np.repeat([0, 1, 0, 2, 0, 1, 0], 100)
@@ -84,6 +94,14 @@ def scored(estimator=None, splits=None, **settings):
 def cut(**settings):
     given = {"events": eeg.from_codes(CODES), "event_id": {"a": 1, "b": 2}, "tmin": 0.0, "tmax": 0.5}
     return eeg.epochs(recording(), **{**given, **settings})
+
+
+def grouped(**settings):
+    return group({"ann": scored(), "bob": scored()}, **settings)
+
+
+def response(tmin=0.0, **settings):
+    return TemporalResponse(tmin, 0.1, Ridge(1.0), sfreq=20.0, **settings).fit(features(), features())
 
 
 def lights(radius):
@@ -160,6 +178,24 @@ WRONG = [
     (lambda: scored(splits=[([0], [1], [2])]), "has 3 parts"),
     (lambda: scored(splits=2.5), "splits=2.5 is neither"),
     (lambda: scored(ceiling="repeat"), "ceiling='repeat': expected a number a unit"),
+    (lambda: scored(splits=SplitBy(5)), r"SplitBy\(5\): expected the name of a sample coordinate"),
+    (lambda: scored(target_block="all"), "target_block='all': expected a whole number, 1 or more"),
+    (lambda: scored(store=__file__), "a file is in the way; name a folder"),
+    (lambda: grouped(level=95), "level=95: expected a share above 0 and below 1"),
+    (lambda: grouped(permutations="all"), "permutations='all': expected a whole number, 1 or more"),
+    (lambda: grouped(n_bootstrap=-1), "n_bootstrap=-1: expected a whole number, 0 or more"),
+    (lambda: paired_difference(scored(), scored(), level=95), "level=95: expected a share"),
+    (lambda: paired_difference(scored(), 0.5), "second is a float; expected a result of cross_validate"),
+    (lambda: study_tree([scored()]), "results is a list; expected results by name"),
+    (lambda: per_subject("mean", ["sub-01"]), "function is a str; expected what takes a subject"),
+    (lambda: KernelRidge("rbf", gamma="wide").fit(features(), features()), "gamma='wide': expected a finite number"),
+    (lambda: LatentRegression("pls", 2, alpha="x").fit(features(), features()), "alpha='x': expected a number, 0 or"),
+    (lambda: Delays("2", tr=2.0).fit_transform(features()), "seconds='2': expected one or more finite delays"),
+    (lambda: FIR("0", 4, tr=2.0).fit_transform(features()), "a window from '0' to 4 s: expected finite seconds"),
+    (lambda: response(tmin="now"), "a window from 'now' to 0.1 s: expected finite seconds"),
+    (lambda: response(smooth="x"), "smooth='x': expected a number, 0 or more"),
+    (lambda: part(attrs=["tr"]), "attrs= is a list; expected attributes by name"),
+    (lambda: small_conv("8"), "n_outputs='8': expected a whole number, 1 or more"),
     (lambda: scored(Ridge(alphas="auto")), "alphas='auto': expected one or more finite numbers"),
     (lambda: scored(Ridge(alphas=[1.0, -1.0])), "0 or above"),
     (lambda: lights("4"), "radius='4': expected a number of millimetres, 0 or more"),
@@ -298,7 +334,7 @@ WRONG = [
 
 @pytest.mark.parametrize(("call", "said"), WRONG, ids=[said[:40] for _, said in WRONG])
 def test_what_came_and_what_was_expected_are_said(call, said):
-    with pytest.raises((ValueError, TypeError), match=said) as caught:
+    with pytest.raises((ValueError, TypeError, OSError), match=said) as caught:
         call()
     assert "/neurodecode/" in traceback.extract_tb(caught.value.__traceback__)[-1].filename
 

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..._numbers import whole
 from ...compute.batching import batches
 from ...compute.device import single_thread
 from ...compute.progress import progress
@@ -76,6 +77,8 @@ def small_conv(
     torch.Size([2, 5])
     """
     generator = torch_generator(random_state)
+    whole(n_outputs, "n_outputs", least=1)
+    whole(n_colours, "n_colours", least=1)
     with torch.random.fork_rng(devices=[]):
         model = SmallConv(n_outputs, channels, n_colours)
     for module in model.modules():
