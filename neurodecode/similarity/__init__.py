@@ -50,6 +50,7 @@ __getattr__, __dir__, __all__ = _lazy(
         "ProcrustesMap": "maps",
         "PermutationMap": "maps",
         "RidgeMap": "maps",
+        "FrozenMap": "frozen",
         "Hyperalignment": "common_space",
         "SharedResponse": "common_space",
         "GCCA": "common_space",

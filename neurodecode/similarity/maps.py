@@ -23,9 +23,11 @@ from ..linear import Ridge, _inputs
 from ..linear.ridge import DEFAULT_ALPHAS
 from ..representation import Labels, check_finite, check_same_samples, check_same_units, labelled
 from .common_space import GCCA, Hyperalignment, SharedResponse, ThroughSpace
+from .frozen import FrozenMap
 from .matching import assign
 
 __all__ = [
+    "FrozenMap",
     "GCCA",
     "Hyperalignment",
     "PermutationMap",

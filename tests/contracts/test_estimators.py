@@ -10,6 +10,7 @@ import pkgutil
 import nibabel
 import numpy as np
 import pytest
+import torch
 import xarray as xr
 from sklearn.base import BaseEstimator, clone, is_classifier, is_regressor
 from sklearn.preprocessing import StandardScaler
@@ -28,6 +29,13 @@ pytestmark = pytest.mark.filterwarnings("ignore::neurodecode.exceptions.Neurodec
 def six_voxels() -> nibabel.Nifti1Image:
     """A mask of as many voxels as the worlds below have units."""
     return nibabel.Nifti1Image(np.ones((3, 2, 1), dtype=np.int8), np.eye(4))
+
+
+def frozen_model() -> torch.nn.Module:
+    """A model of as many outputs as the worlds below have targets, always the same."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return torch.nn.Linear(3, 4)
 
 
 # Estimators whose constructor needs arguments; everything else is built with none.
@@ -58,6 +66,7 @@ MAKE = {
     "SharedResponse": lambda cls: cls(2, by=list("aabbcc")),
     "GCCA": lambda cls: cls(2, by=list("aabbcc")),
     "ThroughSpace": lambda cls: cls(importlib.import_module("neurodecode.similarity").GCCA(2, by=list("aabbcc"))),
+    "FrozenMap": lambda cls: cls(frozen_model(), 3, max_epochs=2, random_state=0),
     "RidgeMap": lambda cls: cls(alphas=[0.1, 1.0, 10.0], cv=3),
     "SSD": lambda cls: cls((0.1, 0.2), flank=0.3, gap=0.0, sfreq=1.0),
 }
@@ -91,6 +100,7 @@ NOT_SCIKIT = {
     "SharedResponse": PEOPLE,
     "GCCA": PEOPLE,
     "ThroughSpace": PEOPLE,
+    "FrozenMap": "answers what its model answers, whose outputs are given",
     "SpaceNetClassifier": VOLUME,
     "SpaceNetRegressor": VOLUME,
 }
