@@ -183,7 +183,7 @@ class TestKills:
         environment = {**os.environ, "PYTHONPATH": paths, "PYTHONWARNINGS": "ignore"}
         done = subprocess.run(
             [sys.executable, str(WRITERS), mode, str(folder), str(seed)],
-            capture_output=True, text=True, timeout=240, env=environment,
+            capture_output=True, text=True, timeout=1800, env=environment,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
