@@ -117,7 +117,8 @@ def report(job, found, read, by_others, losses, n_others):
         nodes.setdefault(net, {})[layer] = one
     easy = [f"{read[f'grammar, {layer}'][0]:.2f}" for layer in HIDDEN]
     answer = (
-        f"Yes. In the model of the stories the value is {stories['emb']:.3f} in the embedding of the last piece and "
+        "Yes. In the model of the stories the discrimination value (lower is further apart; pictures turn its sign) is "
+        f"{stories['emb']:.3f} in the embedding of the last piece and "
         f"{stories[best]:.3f} in {best}, where it is lowest; on five stories by others {by_others['emb']:.3f} and "
         f"{by_others['rms_final']:.3f} in the last layer. In the network trained on a grammar it falls from "
         f"{value['grammar, words']:.3f} to {value['grammar, hidden2']:.3f}; before training it is "

@@ -30,6 +30,7 @@ from .wording import count, headed, listed, number, p_text, shortened, told_apar
 WIDE, PHONE = 7.5, 3.4
 MOST_UNITS = 64
 MOST_GRIDS = 6
+SMALL = 0.1  # values of a grid below which two decimals say nothing
 MEASURES = {
     "cka": "linear CKA",
     "cka_debiased": "linear CKA, debiased",
@@ -117,6 +118,7 @@ def grid(result: Any, ax: Any = None, *, theme: Any = "light", compact: bool = F
     low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
     if how not in DISTANCES:
         low = min(low, 0.0)
+    digits = 3 if max(abs(low), abs(high)) < SMALL else 2
     colour_map = sequential().reversed() if how in DISTANCES else sequential()
     image = ax.imshow(
         values, cmap=colour_map, vmin=low, vmax=high if high > low else low + 1, aspect="auto", interpolation="none"
@@ -129,7 +131,7 @@ def grid(result: Any, ax: Any = None, *, theme: Any = "light", compact: bool = F
             box.set_edgecolor((*to_rgb(colour), 0.4))
             ax.add_patch(box)
         if values.size <= 200 and not compact:
-            text = number(value).replace("-", "−")
+            text = number(value, digits).replace("-", "−")
             text = text.replace("0.", ".", 1) if abs(value) < 1 else text
             ax.text(column, row, text, ha="center", va="center", fontsize=7.5, color=colour)
     for row, best in enumerate(best_of(values, how, itself(cells))):
@@ -364,6 +366,7 @@ def matchings(result: xr.Dataset, ax: Any = None, *, theme: Any = "light", compa
         ax.plot(values, rows, gid=gid, zorder=3, **look)
         keys.append(lines.Line2D([], [], label=words, **look))
     keys.append(patches.Patch(color=theme.null, lw=0, label="shuffled, middle 95 %"))
+    keys.append(lines.Line2D([], [], color=theme.muted, lw=1, ls=(0, (1, 2)), label="chance"))
     ax.set_yticks(rows, told_apart(names, 24 if compact else 36), parse_math=False)
     ax.tick_params(axis="y", labelsize=7.5 if compact else 9)
     ax.set_ylim(rows[-1] - 0.6, 0.6)
@@ -386,8 +389,7 @@ def matchings_pictures(name: str, node: xr.Dataset) -> list[Picture | Html]:
     caption = (
         "Circle: mean r of units with their one-to-one partner; diamond: with the best, which several may share; "
         "partners are chosen on one half of the stimuli, r is of the other. Line: what is many to one. Grey: "
-        "middle 95 % of "
-        "the one-to-one mean when stimuli are shuffled."
+        "middle 95 % of the one-to-one mean when stimuli are shuffled. Ceiling n/a."
     )
     caption += f" {node.attrs['about']}" if node.attrs.get("about") else ""
     sizes = _matchings_size(node, False), _matchings_size(node, True)

@@ -17,8 +17,8 @@ from .._optional import require
 from .gallery import PHONE, WIDE
 from .markup import Cell, Html, el, table
 from .pictures import Picture
-from .style import MARKERS, PURPOSE, Theme, colour_bar, colours, dress, frame, keys_below, new_axes, note, styled
-from .wording import SCORES, count, listed, number, p_short, score_label, told_apart
+from .style import PURPOSE, Theme, colour_bar, colours, dress, frame, keys_below, looks, new_axes, note, styled
+from .wording import SCORES, count, headed, listed, number, p_short, score_label, told_apart
 
 MOST_PICTURES = 6
 MOST_AREAS = 8
@@ -237,7 +237,7 @@ def attention_pictures(name: str, node: xr.Dataset) -> list[Picture | Html]:
         "places, one scale for all rows; ring: its largest value."
     )
     if "drop" in node:
-        share = f"the {node.attrs['share']:.0%} of places" if "share" in node.attrs else "the places"
+        share = f"the {100 * node.attrs['share']:.0f} % of places" if "share" in node.attrs else "the places"
         caption += f" Masked: change of {score_label(str(node.attrs.get('score', 'r')))} when {share} with the largest "
         caption += "weights are taken away, beside as many random places."
     if absent := int((~np.isfinite(_luminance(node)[:shown])).any((1, 2)).sum()):
@@ -414,13 +414,14 @@ def gain_by_area(node: xr.Dataset, ax: Any = None, *, theme: Any = "light", comp
     step = _gain_step(node)
     if ax is None:
         ax = new_axes(*_gain_sheet(node, compact), theme)
-    # The model itself takes the first colour, as in the picture of the scores.
-    palette = colours([str(node.attrs.get("model", "model")), *rivals], theme)
+    # The model itself takes the first colour, and all of them those of the picture of the scores.
+    every = [str(node.attrs.get("model", "model")), *rivals]
+    palette, markers = looks(every, list(node.attrs.get("names") or every), theme)
     ends = [0.0]
     for lane, rival in enumerate(rivals):
         y = -np.arange(len(areas)) * step - (lane - (len(rivals) - 1) / 2) * LANE
         one = node.isel(rival=lane)
-        ends += _gain_lane(ax, one, y, rival, palette[rival], MARKERS[(lane + 1) % len(MARKERS)], theme)
+        ends += _gain_lane(ax, one, y, rival, palette[rival], markers[rival], theme)
         for at, place in enumerate(y):
             said = (
                 f"{_signed(float(one['difference'].values[at]))}" if np.isfinite(one["difference"].values[at]) else "–"
@@ -439,7 +440,7 @@ def gain_by_area(node: xr.Dataset, ax: Any = None, *, theme: Any = "light", comp
     ax.set_xlabel(
         f"{short} of {model} minus {short} of the other" if len(rivals) > 1 else f"{short}, {model} − {rivals[0]}"
     )
-    keys_below(ax, _gain_keys(node, rivals, palette, theme), theme, below=0.5, compact=compact)
+    keys_below(ax, _gain_keys(node, rivals, palette, markers, theme), theme, below=0.5, compact=compact)
     return dress(ax, theme, left=False, grid="x")
 
 
@@ -470,11 +471,13 @@ def _gain_lane(
     return [end for end in (*found, *low, *high, *room) if np.isfinite(end)]
 
 
-def _gain_keys(node: xr.Dataset, rivals: list[str], palette: dict[str, str], theme: Theme) -> list[Any]:
+def _gain_keys(
+    node: xr.Dataset, rivals: list[str], palette: dict[str, str], markers: dict[str, str], theme: Theme
+) -> list[Any]:
     line = require("matplotlib.lines", purpose=PURPOSE).Line2D
     keys = [
-        line([], [], marker=MARKERS[(at + 1) % len(MARKERS)], ls="", color=palette[rival], ms=6, label=f"over {rival}")
-        for at, rival in enumerate(rivals)
+        line([], [], marker=markers[rival], ls="", color=palette[rival], ms=6, label=f"over {rival}")
+        for rival in rivals
     ]
     keys.append(line([], [], marker="o", ls="", mfc=theme.paper, mec=theme.muted, ms=6, label="p(FDR) ≥ .05"))
     if np.isfinite(node["room"].values).any():
@@ -542,4 +545,6 @@ def _gain_table(node: xr.Dataset, rivals: list[str], areas: list[str], model: st
             if spans:
                 row.append(Cell(f"{number(one['low'])} to {number(one['high'])}", one["low"]))
         rows.append([*row, *(str(node[key].values[at]) for key in extra)])
-    return table(columns, rows, caption=f"{model} minus its rivals, area by area, {how}; p(FDR) in brackets", fold=40)
+    return table(
+        columns, rows, caption=f"{headed(model)} minus its rivals, area by area, {how}; p(FDR) in brackets", fold=40
+    )

@@ -78,6 +78,8 @@ def _bar(ax: Any, image: Any, result: xr.Dataset, variable: str, theme: Any, com
     chance = chance_of(result) if variable == "score" else None
     if chance is not None and max(low, least) < chance < min(high, most):
         (bar.ax.axvline if compact else bar.ax.axhline)(chance, color=theme.ink, lw=1.0, ls=":")
+        at, frame_of, off = ((chance, 1), "edge", (0, 6)) if compact else ((0, chance), "side", (-3, 0))
+        note(bar.ax, "chance", at, frame_of, off, ha="center" if compact else "right", fontsize=7.5, color=theme.muted)
 
 
 @styled

@@ -24,7 +24,7 @@ from .style import (
     styled,
     turned,
 )
-from .wording import count, listed, number, p_short, told_apart
+from .wording import count, headed, listed, number, p_short, told_apart
 
 HOW = {
     "spearman": "Spearman correlation",
@@ -179,6 +179,9 @@ def models(
     _draw_arcs(ax, arcs, rows, theme, kind, 42 if (mean < 0).any() else 34)
     ax.set_yticks(rows, told_apart(names, 14 if compact else 26), parse_math=False)
     ax.set_ylim(rows[-1] - 0.55, 0.55)
+    left, right = ax.get_xlim()
+    edge = 0.03 * (right - left)
+    ax.set_xlim(min(left, -edge), max(right, edge))  # chance stands in the picture, wherever the scores lie
     label = score_words(result)
     ax.set_xlabel(label.rpartition(", ")[0] if compact else label, fontsize=9 if compact else 10)
     keys_below(ax, _keys(result, kind, theme, len(arcs)), theme, compact=compact)
@@ -237,6 +240,7 @@ def _keys(result: xr.Dataset, kind: str, theme: Theme, drawn: int) -> list[Any]:
         keys.append(patches.Patch(color=theme.ceiling, lw=0, alpha=0.75, label="noise ceiling"))
     else:
         keys.append(lines.Line2D([], [], ls="", label="ceiling n/a"))
+    keys.append(lines.Line2D([], [], color=theme.muted, lw=1, ls=(0, (1, 2)), label="0, chance"))
     looks: dict[str, dict[str, Any]] = {
         "differ": {"color": theme.ink, "label": "differ, p(FDR) < .05"},
         "same": {"color": theme.muted, "ls": (0, (3, 1.5)), "label": "do not differ, p(FDR) ≥ .05"},
@@ -299,7 +303,7 @@ def pairs(result: xr.Dataset, ax: Any = None, *, theme: Any = "light", compact: 
             if n <= (6 if compact else 11):
                 words = {"ha": "center", "va": "center", "fontsize": 8, "color": colour}
                 ax.text(column - 1, row, p_short(float(p[row, column])), **words)
-    short = told_apart(names, 12 if compact else 20)
+    short = told_apart(names, 12 if compact else 24)
     ax.set_xticks(range(n - 1), short[1:], parse_math=False, **turned(short[1:], 0 if max(map(len, short)) > 6 else 60))
     ax.set_yticks(range(n - 1), short[:-1], parse_math=False)
     colour_bar(ax, image, "difference of scores", theme, compact)
@@ -365,8 +369,8 @@ def _pairs_picture(node: xr.Dataset, names: list[str]) -> Picture:
     differ, known = int((p < LEVEL).sum()), int(np.isfinite(p).sum())
     alt = f"Matrix of the differences of {len(names)} models, best first; {differ} of {known} pairs differ."
     caption = (
-        f"Difference of every two models, row minus column. Hatched: p ≥ .05 (two-sided, FDR over {known} pairs; in "
-        f"the cell where there is room). {differ} of {known} pairs differ."
+        f"Difference of every two models, row minus column. Hatched: p ≥ .05 (two-sided, FDR over {known} pairs); "
+        f"where there is room, p stands in the cell. {differ} of {known} pairs differ."
     )
     return Picture(partial(pairs, node), alt, caption, _pairs_size(node, False), _pairs_size(node, True))
 
@@ -375,7 +379,7 @@ def models_table(node: xr.Dataset, name: str) -> Html:
     """Every model as numbers: mean, interval, tests against 0 and the ceiling."""
     order, names = ranked(node)
     level = round(100 * float(node.attrs.get("level", 0.95)))
-    columns = [("model", "text"), ("score", "number"), (f"{level} %", "number"), ("p, above 0", "number")]
+    columns = [("model", "text"), ("score", "number"), (f"{level} %", "number"), ("p, above\u00a00", "number")]
     columns += [("p(FDR)", "number"), ("p(FWE)", "number"), ("p(FDR), under the ceiling", "number")]
     kept = ["p", "p_fdr", "p_fwe", "p_ceiling_fdr"]
     rows = []
@@ -389,5 +393,5 @@ def models_table(node: xr.Dataset, name: str) -> Html:
             + [Cell(p_short(value[key]), value[key]) for key in kept]
         )
     return table(
-        columns, rows, caption="Models in numbers" if name == "models" else f"{name}: models in numbers", fold=4
+        columns, rows, caption="Models in numbers" if name == "models" else f"{headed(name)}, model by model", fold=4
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -9,9 +10,9 @@ import xarray as xr
 
 from ..compute.nulls import p_value, t_interval
 from .matrices import FEW, label_ends
-from .style import Theme, colour_bar, colours, diverging, dress, frame, new_axes, note, styled, turned
+from .style import Theme, colour_bar, colours, diverging, dress, frame, new_axes, note, styled, turned, upright
 from .summary import as_over_time, chance_of, groups, null_of, score_name, times_of, unit_words
-from .wording import number, p_text, score_label, told_apart
+from .wording import BOUNDS, count, number, p_text, score_label, told_apart
 
 DOTTED = (0, (1, 2))
 
@@ -75,7 +76,8 @@ def time_course(
         note(ax, "onset", (onset, 1), "edge", (3, -1), va="top", fontsize=8.5, color=theme.muted)
     ax.margins(x=0.02)
     ax.set_xlabel("time from onset (s)")
-    ax.set_ylabel(score_label(score_name(result), of=unit_words(result)[1] if result.sizes["unit"] > 1 else None))
+    label = score_label(score_name(result), of=unit_words(result)[1] if result.sizes["unit"] > 1 else None)
+    ax.set_ylabel(fill(label, upright(ax, label)))
     dress(ax, theme, grid="y")
     if len(names) > 1:
         label_ends(ax, {name: curves[name][-1] for name in names}, palette, () if chance is None else (chance,))
@@ -101,7 +103,8 @@ def _fold_band(result: xr.Dataset, units: np.ndarray) -> tuple[np.ndarray, np.nd
     folds = np.array([_over_units(one, units) for one in result["score_fold"].transpose("fold", ...)])
     low, high = t_interval(folds)
     middle = _over_units(result["score"], units)
-    return middle - (high - low) / 2, middle + (high - low) / 2
+    least, most = BOUNDS.get(score_name(result), (-np.inf, np.inf))
+    return np.maximum(middle - (high - low) / 2, least), np.minimum(middle + (high - low) / 2, most)
 
 
 def _significance_bar(ax: Any, result: xr.Dataset, times: np.ndarray, theme: Theme, compact: bool) -> None:
@@ -154,7 +157,7 @@ def generalization(result: xr.Dataset, ax: Any = None, *, theme: Any = "light", 
     values = result["score"].mean("unit").transpose("time", "time_test").values
     train, test = (np.asarray(result[name].values, dtype=float) for name in ("time", "time_test"))
     chance = chance_of(result) or 0.0
-    reach = float(np.nanmax(np.abs(values - chance))) or 1.0
+    reach = float(np.nanmax(np.abs(values - chance), initial=0.0)) or 0.1
     if ax is None:
         ax = new_axes(5.4, 4.4, theme)
     image = ax.imshow(
@@ -170,6 +173,7 @@ def generalization(result: xr.Dataset, ax: Any = None, *, theme: Any = "light", 
     ax.plot(ends, ends, color=theme.ink, lw=0.9, gid="diagonal")
     ax.axvline(0, color=theme.muted, lw=0.8)
     ax.axhline(0, color=theme.muted, lw=0.8)
+    ax.set(xlim=_edges(test), ylim=_edges(train))
     ax.set_xlabel("tested at (s from onset)")
     ax.set_ylabel("trained at (s from onset)")
     colour_bar(ax, image, f"{score_label(score_name(result))} (chance {chance:.3g})", theme, compact)
@@ -208,7 +212,7 @@ def null(result: xr.Dataset, ax: Any = None, *, units: Any = None, theme: Any = 
     p = float(p_value(np.asarray(found), values))
     draw_null(ax, values, found, p, theme, chance=chance_of(result))
     words = f"{score_label(score_name(result))} with labels permuted"
-    ax.set_xlabel(words + ("" if compact else f" ({len(values):,} permutations)"))
+    ax.set_xlabel(fill(words, 34) if compact else f"{words} ({count(len(values), 'permutation')})")
     ax.set_ylabel("permutations")
     return dress(ax, theme)
 
@@ -222,7 +226,9 @@ def draw_null(ax: Any, null: np.ndarray, found: float, p: float, theme: Theme, *
         ax.axvline(chance, color=theme.ink, ls=DOTTED, lw=1.3, zorder=2.5, gid="chance")
     ax.margins(x=0.03)
     shift, side = ((-6, -2), "right") if found > sum(ax.get_xlim()) / 2 else ((6, -2), "left")
-    note(ax, f"found {number(found)}\n{p_text(p)}", (found, 1), "edge", shift, ha=side, va="top", color=theme.ink)
+    words = f"found {number(found)}".replace("-", "−") + f"\n{p_text(p)}"
+    clear = {"facecolor": theme.paper, "edgecolor": "none", "pad": 1.5, "alpha": 0.85}
+    note(ax, words, (found, 1), "edge", shift, ha=side, va="top", color=theme.ink, bbox=clear)
 
 
 def _bins(values: np.ndarray) -> np.ndarray:
@@ -300,7 +306,8 @@ def folds(result: xr.Dataset, ax: Any = None, *, theme: Any = "light", compact: 
     )
     if ax is None:
         ax = new_axes(7.5, 2.6, theme)
-    low, high = map(float, t_interval(values))
+    least, most = BOUNDS.get(score_name(result), (-np.inf, np.inf))
+    low, high = (float(np.clip(end, least, most)) for end in t_interval(values))
     if np.isfinite(low):
         ax.axhspan(low, high, color=theme.accent, alpha=0.18, lw=0, zorder=0.5, gid="interval")
     mean = float(np.nanmean(values))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from textwrap import wrap
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ METRICS = {
     "poisson_crossed": "cross-validated divergence of counts, per unit",
 }
 MOST_BLOCKS = 24
+FEW_BLOCKS = 8
 COLOURS = 240  # and those of the paper and of pairs without a value: a palette of one byte holds them
 MOST_NAMED = 24
 PHONE = 3.4
@@ -135,7 +137,7 @@ def rdm(
     if not any(np.isfinite(one).any() for one in panels.values()):
         raise ValueError("no pair of stimuli has a dissimilarity, so there is nothing to draw.")
     if ax is None:
-        ax = new_axes(*_size(len(panels), _letters(values, blocks), columns, compact), theme)
+        ax = new_axes(*_size(len(panels), _letters(values, blocks, compact), columns, compact), theme)
     low, high = (0.0, 100.0) if percentile else _limits(list(panels.values()))
     look = {
         "cmap": sequential().resampled(COLOURS),
@@ -213,8 +215,9 @@ def _paint(
     ax.set_yticks([])
     if named and blocks and len(blocks) <= MOST_BLOCKS:
         size = 7.5 if compact or len(blocks) > 16 else 8.5
-        names = told_apart([name for name, _ in blocks], 16 if compact else 24)
-        ax.set_yticks((ends[:-1] + ends[1:] - 1) / 2, names, parse_math=False, fontsize=size)
+        names = _block_names([name for name, _ in blocks], compact)
+        small = {"fontsize": 6.5 if any("\n" in name for name in names) else size, "linespacing": 0.85}
+        ax.set_yticks((ends[:-1] + ends[1:] - 1) / 2, names, parse_math=False, **small)
     frame(ax, theme)
     return image
 
@@ -230,10 +233,22 @@ def missing_of(matrix: np.ndarray) -> int:
     return int((~np.isfinite(matrix[np.triu_indices(len(matrix), 1)])).sum())
 
 
-def _letters(values: xr.DataArray, blocks: list[tuple[str, int]]) -> int:
+def _block_names(names: list[str], compact: bool) -> list[str]:
+    """Names at the left of a matrix; on a narrow screen few long ones take two lines, so that the matrix has room."""
+    if compact and len(names) <= FEW_BLOCKS:
+        lines = [wrap(name, 10, break_on_hyphens=False) for name in names]
+        if all(len(parts) <= 2 and max(map(len, parts), default=0) <= 10 for parts in lines):
+            return ["\n".join(parts) for parts in lines]
+    return told_apart(names, 16 if compact else 24)
+
+
+def _letters(values: xr.DataArray, blocks: list[tuple[str, int]], compact: bool) -> int:
     """Of the longest name at the left: of the blocks, or of few stimuli of one matrix; 0 where there is none."""
+    if blocks and len(blocks) <= MOST_BLOCKS:
+        names = _block_names([name for name, _ in blocks], compact)
+        return max(len(line) for name in names for line in name.split("\n"))
     if blocks:
-        return max(len(name) for name, _ in blocks) if len(blocks) <= MOST_BLOCKS else 0
+        return 0
     named = values.ndim == 2 and values.sizes["stimulus"] <= MOST_NAMED
     return max(map(len, values["stimulus"].values.astype(str))) if named else 0
 
@@ -286,7 +301,8 @@ def rdm_pictures(name: str, node: xr.Dataset) -> list[Picture | Html]:
         caption += f" {values.attrs['about']}."
     draw = partial(rdm, values, by, percentile=percentile, columns=node.attrs.get("columns"))
     sizes = (
-        _size(len(panels), _letters(values, blocks), node.attrs.get("columns"), compact) for compact in (False, True)
+        _size(len(panels), _letters(values, blocks, compact), node.attrs.get("columns"), compact)
+        for compact in (False, True)
     )
     return [Picture(draw, alt, caption, *sizes)]
 

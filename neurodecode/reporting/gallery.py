@@ -72,7 +72,7 @@ def areas_caption(nodes: Nodes, attrs: Mapping[str, Any]) -> str:
     }.get(str(pool), "")
     many = unit_words(one)[1]
     said = [f"Dot: {score_label(score_name(one))}" + (f", {how}" if how else "") + "."]
-    _, series = plots.rows_of(dict(nodes))
+    names, series = plots.rows_of(dict(nodes))
     found = [area for rows in series.values() for area in rows if area is not None]
     if any(area.n_units > 1 for area in found):
         said[0] = said[0][:-1] + f"; {article(area_words(one)[0])} is the mean over its {many}."
@@ -81,8 +81,9 @@ def areas_caption(nodes: Nodes, attrs: Mapping[str, Any]) -> str:
         said.append(f"Line: 95 % interval from the spread over {n} {what}{shared}.")
     if any(np.isfinite(area.null_low) for area in found):
         draws = max(node.sizes.get("permutation", 0) for node in nodes.values())
-        whose = [name for name, rows in series.items() if any(row and np.isfinite(row.null_low) for row in rows)]
-        of = f" of {listed(whose)}" if len(whose) < len(series) else ""
+        drawn = {name: [area] for name, area in zip(names, series[""])} if "" in series else series  # a row each
+        whose = [name for name, rows in drawn.items() if any(row and np.isfinite(row.null_low) for row in rows)]
+        of = f" of {listed(whose)}" if len(whose) < len(drawn) else ""
         said.append(f"Grey: middle 95 % of {draws:,} permutations{of}.")
     if any(np.isfinite(area.ceiling) for area in found):
         said.append("Blue: noise ceiling.")
@@ -97,7 +98,7 @@ def time_picture(name: str, one: xr.Dataset) -> Picture:
     words = [f"{row.area} highest {number(row.score)} at {row.time:.3g} s" for row in best.itertuples()]
     alt = f"Line of {score_label(score_name(one))} from {times.min():.3g} to {times.max():.3g} s. {listed(words, 8)}."
     folds = one.sizes.get("fold", 0)
-    said = f"{name}: {score_label(score_name(one))} at each time."
+    said = f"{headed(name)}: {score_label(score_name(one))} at each time."
     if folds > 1 and "score_fold" in one.data_vars:
         said += f" Band: 95 % interval from the spread over {folds} folds."
     if "null" in one.data_vars:
@@ -112,7 +113,7 @@ def generalization_picture(name: str, one: xr.Dataset) -> Picture:
         f"Square map of {score_label(score_name(one))}, trained at one time and tested at another; from "
         f"{number(float(values.min()))} to {number(float(values.max()))}."
     )
-    caption = f"{name}: trained at one time, tested at another. The diagonal is the time course."
+    caption = f"{headed(name)}: trained at one time, tested at another. The diagonal is the time course."
     return Picture(partial(plots.generalization, one), alt, caption, (5.6, 4.4), (PHONE, 4.2))
 
 
@@ -163,7 +164,7 @@ def confusion_picture(name: str, one: xr.Dataset) -> Picture:
     if off.max() > 0:
         alt += f" Most frequent error: {classes[worst[0]]} taken for {classes[worst[1]]}, {int(off.max())} times."
     chance = chance_of(one)
-    caption = f"{name}: counts of {int(total):,} held-out samples; colour is the share of each row."
+    caption = f"{headed(name)}: counts of {int(total):,} held-out samples; colour is the share of each row."
     caption += f" Chance {chance:.3g}." if chance is not None else ""
     side = min(6.4, 2.6 + 0.4 * n)
     return Picture(partial(plots.confusion, one), alt, caption, (side + 1.3, side), (PHONE, 4.3))
@@ -175,8 +176,10 @@ def null_picture(name: str, one: xr.Dataset) -> Picture:
     found = number(float(np.nanmean(one["score"].values)))
     alt = f"Histogram of {score_label(score_name(one))} in {n:,} permutations; {found} was found."
     caption = (
-        f"{name}: the score with labels permuted ({one.attrs.get('exchangeability') or 'all samples'}), {n:,} times."
+        f"{headed(name)}: the score with labels permuted ({one.attrs.get('exchangeability') or 'all samples'}), "
+        f"{n:,} times. Grey: the middle 95 %."
     )
+    caption += f" Dotted: chance, {chance:.3g}." if (chance := chance_of(one)) is not None else ""
     return Picture(partial(plots.null, one), alt, caption, (WIDE, 2.5), (PHONE, 2.4))
 
 
@@ -185,8 +188,8 @@ def null_p_picture(name: str, one: xr.Dataset) -> Picture:
     p = one["p"].values[np.isfinite(one["p"].values)]
     alt = f"Quantiles of {len(p):,} p values against the uniform distribution; {int((p < 0.05).sum()):,} are under .05."
     caption = (
-        f"{name}: p of every {unit_words(one)[0]}. On the dotted line nothing is predicted; grey is the 95 % band of "
-        "independent tests, and neighbours are not independent."
+        f"{headed(name)}: p of every {unit_words(one)[0]}. On the dotted line nothing is predicted; grey is the "
+        "95 % band of independent tests, and neighbours are not independent."
     )
     return Picture(partial(plots.null_p, one), alt, caption, (4.6, 3.9), (PHONE, 3.0))
 
@@ -196,7 +199,7 @@ def folds_picture(name: str, one: xr.Dataset) -> Picture:
     values = one["score_fold"].mean("unit", skipna=True).values
     alt = f"Dots: {score_label(score_name(one))} of {len(values)} folds, {number(float(np.nanmin(values)))} to "
     alt += f"{number(float(np.nanmax(values)))}."
-    caption = f"{name}: each held-out group. Line and band: mean over folds and its 95 % interval."
+    caption = f"{headed(name)}: each held-out group. Line and band: mean over folds and its 95 % interval."
     return Picture(partial(plots.folds, one), alt, caption, (WIDE, 2.4), (PHONE, 2.5))
 
 
@@ -231,12 +234,12 @@ def map_picture(name: str, one: xr.Dataset, variable: str = "score") -> Picture:
     n = int(shown.above.sum())
     seen = f"{label} from {number(float(np.nanmin(values)))} to {number(float(np.nanmax(values)))}"
     alt = f"Map of {count(len(values), *unit_words(one))}, {seen}; {n:,} pass the threshold ({shown.words})."
-    faded = " Faded: under the threshold." if n < len(values) else ""
+    faded = " Faded: under the threshold." if n < np.isfinite(values).sum() else ""
     if brains.is_slice(one):
-        caption = f"{name}: {label} of every {unit_words(one)[0]} of the slice. Left is left.{faded}"
+        caption = f"{headed(name)}: {label} of every {unit_words(one)[0]} of the slice. Left is left.{faded}"
         return Picture(partial(brains.slice_map, one, variable), alt, caption, (WIDE, 4.5), (PHONE, 3.4))
     caption = (
-        f"{name}: {label}, seen from the back, from the side and from above; in each line of sight the "
+        f"{headed(name)}: {label}, seen from the back, from the side and from above; in each line of sight the "
         f"{unit_words(one)[0]} furthest from chance, those over the threshold first. Left is left.{faded}"
     )
     return Picture(partial(brains.glass, one, variable), alt, caption, (9.0, 3.4), (PHONE, 4.4))
@@ -258,7 +261,7 @@ def scalp_picture(name: str, one: xr.Dataset, variable: str) -> Picture:
         "filter": "how each component weighs the channels, which is no map of its source",
         "score": f"{label} of every channel alone",
     }.get(variable, f"{variable.replace('_', ' ')} of the channels")
-    said = f"{name}: {said}" if name else headed(str(said))
+    said = f"{headed(name)}: {said}" if name else headed(str(said))
     caption = f"{said}. Seen from above, nose up, left is left; dots are electrodes, smooth between them."
     columns, rows = scalp.grid(len(maps), compact=False)
     across, down = scalp.grid(len(maps), compact=True)

@@ -26,7 +26,7 @@ from .style import (
     upright,
 )
 from .summary import Result, chance_of, opened, score_name
-from .wording import number, score_label, shortened, told_apart
+from .wording import number, score_label, told_apart
 
 FEW = 4
 PHONE = 3.4
@@ -91,7 +91,7 @@ def layer_by_area(result: Result, ax: Any = None, *, theme: Any = "light", compa
     to_rgb = require("matplotlib.colors", purpose=PURPOSE).to_rgb
     matrix, below, label = matrix_of(result)
     values = matrix.values
-    layers, rois = (_names(matrix[dim], 12 if compact else 20) for dim in ("layer", "roi"))
+    layers, rois = _names(matrix["layer"], 16 if compact else 20), _names(matrix["roi"], 14 if compact else 20)
     if ax is None:
         wide = (min(11, 2.6 + 0.62 * len(rois)), 1.5 + 0.36 * len(layers))
         ax = new_axes(*((PHONE, 1.95 + 0.22 * len(layers)) if compact else wide), theme)
@@ -146,7 +146,7 @@ def layer_lines(result: Result, ax: Any = None, *, theme: Any = "light", compact
     ValueError : no ``matrix``, or more than four areas.
     """
     matrix, _, label = matrix_of(result)
-    layers, rois = (_names(matrix[dim], 12 if compact else 20) for dim in ("layer", "roi"))
+    layers, rois = (_names(matrix[dim], 14 if compact else 20) for dim in ("layer", "roi"))
     if len(rois) > FEW:
         raise ValueError(
             f"{len(rois)} areas are too many lines (at most {FEW}); layer_by_area shows them as a heat map."
@@ -163,7 +163,9 @@ def layer_lines(result: Result, ax: Any = None, *, theme: Any = "light", compact
             ax.plot(best, values[best], marker=MARKERS[column], ms=10, mfc="none", mec=theme.ink, mew=1.4, ls="")
     label_ends(ax, {name: float(matrix.values[-1, column]) for column, name in enumerate(rois)}, palette)
     step = max(1, int(np.ceil(len(layers) / (6 if compact else 14))))
-    ax.set_xticks(at[::step], layers[::step], parse_math=False, **turned(layers[::step], 36 if compact else 80))
+    ax.set_xticks(at[::step], layers[::step], parse_math=False, **turned(layers[::step], 20 if compact else 72))
+    if np.nanmin(matrix.values, initial=0) < 0 < np.nanmax(matrix.values, initial=0):
+        ax.axhline(0, color=theme.muted, lw=1.3, ls=(0, (1, 2)), zorder=0.5, gid="zero")
     ax.set_ylabel(fill(label, upright(ax, label)))
     return dress(ax, theme, grid="y")
 
@@ -174,6 +176,7 @@ def label_ends(ax: Any, ends: dict[str, float], palette: dict[str, str], taken: 
     low, high = ax.get_ylim()
     step = (high - low) * 13 / max(ax.get_window_extent().height * 72 / ax.figure.dpi, 1)
     used = list(taken)
+    shown = dict(zip(ends, told_apart(ends, 18)))
     for name, y in sorted(ends.items(), key=lambda end: -end[1]):
         if not np.isfinite(y):
             continue
@@ -182,7 +185,7 @@ def label_ends(ax: Any, ends: dict[str, float], palette: dict[str, str], taken: 
         while any(abs(place - other) < step for other in used):
             place += way * step / 8
         used.append(place)
-        note(ax, shortened(name, 18), (1, place), "side", (4, 0), color=palette[name])
+        note(ax, shown[name], (1, place), "side", (4, 0), color=palette[name])
 
 
 @styled
@@ -211,7 +214,7 @@ def confusion(result: xr.Dataset, ax: Any = None, *, theme: Any = "light", compa
     n = len(truth)
     if ax is None:
         side = min(7.0, 2.4 + 0.42 * n)
-        ax = new_axes(side + 1.0, side, theme)
+        ax = new_axes(side + 1.5, side, theme)
     image = ax.imshow(shares, cmap=sequential(), vmin=0, vmax=1, aspect="equal", interpolation="none")
     size = 7.5 if compact else 9
     for row, column in np.argwhere(values > 0) if n <= 14 else ():

@@ -12,7 +12,7 @@ from .gallery import areas_picture, found_picture, matrix_picture, sampled, shor
 from .likeness import Words, words_of
 from .markup import Html, el, inline, join
 from .pictures import Picture
-from .shown import drawer
+from .shown import drawn_of
 from .summary import (
     Area,
     Contents,
@@ -61,8 +61,7 @@ def main_picture(contents: Contents) -> Picture | None:
     """The picture that answers the question: what the study calls main, or else the first scores."""
     for name in contents.attrs.get("main") or []:
         if name in contents.shown:
-            one = contents.shown[name]
-            drawn = [part for part in drawer(str(one.attrs["shows"]))(name, one) if isinstance(part, Picture)]
+            drawn = [part for part in drawn_of(contents, name) if isinstance(part, Picture)]
             if drawn:
                 return drawn[0]
     groups = groups_of(contents)
@@ -275,7 +274,9 @@ def _score_cards(name: str, one: xr.Dataset, contents: Contents) -> list[tuple[s
     if len(rows) > 1:
         top = max(rows, key=lambda row: row.score)
         cards.append((f"Highest {label}{behind}: {top.name}", number(top.score, digits), _against(top, one)))
-        cards.append((f"Mean {label} over all {unit_words(one)[1]}", number(whole.score, digits), _against(whole, one)))
+        cards.append(
+            (f"Mean {label} over all {unit_words(one)[1]}{behind}", number(whole.score, digits), _against(whole, one))
+        )
     else:
         cards.append((f"{headed(label)}{behind}", number(whole.score, digits), _against(whole, one)))
     if np.isfinite(whole.p):
@@ -296,11 +297,12 @@ def _units_words(one: xr.Dataset) -> str:
         return count(one.sizes["unit"], *unit_words(one))
     source = (one.attrs.get("data") or {}).get("X") or {}
     shape = source.get("shape") or []
-    return (
-        f"from {count(int(shape[1]), *UNITS.get(str(source.get('kind')), ('feature', 'features')))}"
-        if len(shape) > 1
-        else ""
-    )
+    if len(shape) < 2:
+        return ""
+    kind = str(source.get("kind"))
+    # Channels that were flattened over time are channels no longer.
+    words = UNITS["features"] if len(shape) == 2 and kind in ("eeg", "meg") else UNITS.get(kind, UNITS["features"])
+    return f"from {count(int(shape[1]), *words)}"
 
 
 def _against(area: Area, one: xr.Dataset) -> str:

@@ -22,10 +22,10 @@ from .dissimilarities import rdm
 from .embeddings import dendrogram, mds
 from .likeness import exchanged
 from .matrices import confusion, layer_by_area, layer_lines
-from .style import MARKERS, PURPOSE, Theme, colours, dress, keys_below, new_axes, note, styled
+from .style import PURPOSE, Theme, dress, keys_below, looks, new_axes, note, styled
 from .summary import Area, Result, areas, chance_of, digits_of, score_name, scored, unit_words
 from .tables import figures as figures_table
-from .wording import count, number, quantity, score_label, shortened, told_apart
+from .wording import count, number, quantity, score_label, told_apart
 
 __all__ = [
     "confusion",
@@ -121,14 +121,13 @@ def scores_by_area(
     step = len(series) * LANE + GAP
     if ax is None:
         ax = new_axes(7.5, max(1.9, len(rows) * step + 1.25), theme)
-    known = list(dict.fromkeys([*names, *series]) if set(series) <= set(names) else series)
-    palette = colours(known, theme)
-    marker = {name: MARKERS[at % len(MARKERS)] for at, name in enumerate(known)}
+    palette, marker = looks(list(series), names, theme)
     digits = digits_of(nodes.values())
+    beside = dict(zip(series, told_apart(series, 18)))
     for lane, (name, found) in enumerate(series.items()):
         y = -np.arange(len(found)) * step - (lane - (len(series) - 1) / 2) * LANE
         _draw_series(ax, name, found, y, palette[name], marker[name], theme)
-        _print_scores(ax, "" if compact or len(series) == 1 else name, found, y, palette[name], theme, digits)
+        _print_scores(ax, "" if compact or len(series) == 1 else beside[name], found, y, palette[name], theme, digits)
     _rule_chance(ax, nodes, rows, step, theme)
     one = next(iter(nodes.values()))
     ax.set_yticks(-np.arange(len(rows)) * step, _row_labels(rows, series, one, compact), parse_math=False)
@@ -176,13 +175,13 @@ def _print_scores(
         text = number(area.score, digits).replace("-", "−") if area is not None else "–"
         note(ax, text, (1, y), "side", (32, 0), ha="right", color=theme.ink)
         if row == 0 and name:
-            note(ax, shortened(name, 18), (1, y), "side", (38, 0), ha="left", color=colour)
+            note(ax, name, (1, y), "side", (38, 0), ha="left", color=colour)
 
 
 def _row_labels(names: list[str], series: Series, one: xr.Dataset, compact: bool) -> list[str]:
     """Names of the rows with their number of units; the word for a unit stands once, in the first row."""
     sizes = [max((area.n_units for area in row if area is not None), default=0) for row in zip(*series.values())]
-    names = told_apart(names, 18 if compact else 32)
+    names = told_apart(names, 22 if compact else 32)
     if compact or all(size == 1 for size in sizes):
         return names
     said = [count(size, *unit_words(one)) if row == 0 else f"{size:,}" for row, size in enumerate(sizes)]
@@ -209,7 +208,8 @@ def _limit(ax: Any, series: Series, nodes: list[xr.Dataset]) -> None:
         ends += [area.null_low, area.null_high]
     ends = [end for end in ends if np.isfinite(end)]
     if ends:
-        pad = 0.04 * max(max(ends) - min(ends), 0.05)
+        span = max(ends) - min(ends)
+        pad = 0.04 * max(span, 0.05) if span > 0 else 0.5
         ax.set_xlim(min(ends) - pad, max(ends) + pad)
 
 
@@ -292,8 +292,10 @@ def found_planted(result: Result, ax: Any = None, *, theme: Any = "light", compa
     columns += [(expected, word, 88 if compact else 100, theme.muted)]
     for values, title, offset, colour in columns:
         note(ax, title, (1, 0.85), "side", (offset, 0), ha="right", color=theme.muted)
-        for place, value in zip(y, values):
-            note(ax, quantity(value), (1, place), "side", (offset, 0), ha="right", color=colour)
+        for place, value, *beside in zip(y, values, table["found"], expected, table["low"], table["high"]):
+            note(
+                ax, quantity(value, beside).replace("-", "−"), (1, place), "side", (offset, 0), ha="right", color=colour
+            )
     names = told_apart(table["name"], 46 if compact else 76)
     if compact:
         # Names stand above their dots, so that the rows keep the width of the phone.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,9 +16,9 @@ from .wording import headed, listed, plain_text, score_label, scrub
 
 # Told elsewhere on the page, or too long for a table.
 ELSEWHERE = {
-    "affine", "answer", "command", "data", "data_card", "dry_run", "degenerate", "degenerate_reasons",
+    "affine", "answer", "area_name", "command", "data", "data_card", "dry_run", "degenerate", "degenerate_reasons",
     "columns", "dropped_targets", "figures", "leakage", "main", "method", "notes", "planted", "question", "references",
-    "rows", "sample_name", "settings", "shape", "shows", "title", "versions", "wide",
+    "rows", "sample_name", "settings", "shape", "shows", "title", "unit_name", "versions", "wide",
 }  # fmt: skip
 FIRST = (
     "study", "seed", "random_state", "estimator", "splits", "n_folds", "n_samples", "score", "pool", "chance",
@@ -41,6 +42,7 @@ NAMES = {
     "folds_hash": "hash of the folds",
     "n_below_ceiling_floor": "units under that floor",
 }
+LONG = 60  # letters of a cell that has a width of its own
 Section = tuple[str, str, Html]
 
 
@@ -212,10 +214,10 @@ def _shown(key: str, value: Any) -> Any:
     if key == "allow_overlap" and value is None:
         return "no overlap was allowed"
     if key in ("estimator", "splits", "folds_hash") and value is not None:
-        return el("code", plain_text(value))
+        return el("code", plain_text(value), class_="wide")
     if key in ("affine", "planted") or len(words := plain_text(value)) > 600:
         return "…"
-    return words
+    return el("span", words, class_="long") if len(words) > LONG else words
 
 
 def _versions(contents: Contents) -> Html | None:
@@ -237,7 +239,9 @@ def _hashes(contents: Contents) -> Html | None:
                 rows.setdefault((side, str(said["hash"])), []).append(name)
     if not rows:
         return None
-    body = [[side, el("code", digest), _whose(names, contents)] for (side, digest), names in rows.items()]
+    body = [
+        [side, el("code", digest, class_="wide"), _whose(names, contents)] for (side, digest), names in rows.items()
+    ]
     columns = [("array", "text"), ("SHA-256 of its content", "text"), ("results", "text")]
     if len(contents.nodes) == 1:
         columns, body = columns[:2], [row[:2] for row in body]
@@ -250,7 +254,10 @@ def rerun_section(contents: Contents) -> Section:
     commands = list(dict.fromkeys(str(one) for one in known if one))
     parts: list[Any] = []
     if commands:
-        parts += [el("p", "This command repeats everything on this page:"), el("pre", el("code", "\n".join(commands)))]
+        parts += [
+            el("p", "This command repeats everything on this page:"),
+            el("pre", el("code", *_whole_options("\n".join(commands)))),
+        ]
         if any(scrub(one) != one for one in commands):
             words = "Of paths only the last part is shown: put your own before it."
             parts.append(el("p", words, class_="small muted"))
@@ -274,3 +281,9 @@ def rerun_section(contents: Contents) -> Section:
     if commands:
         parts.append(el("p", words, el("code", "neurodecode rerun RESULT"), ".", class_="small"))
     return "rerun", "Rerun", join(parts)
+
+
+def _whole_options(command: str) -> list[Any]:
+    """The parts of a command; an option is never parted at its hyphens where the line ends."""
+    parts = re.split(r"(--[a-z][\w-]*)", scrub(command))
+    return [el("span", part) if at % 2 else part for at, part in enumerate(parts)]

@@ -198,7 +198,11 @@ def _about(one: xr.Dataset) -> list[str]:
             f"{lost:,} of {one.sizes['unit']:,} {many} have no score and are left out of every mean" + _dash(why) + "."
         )
     elif one.sizes["unit"] > 1 and times_of(one) is None:
-        said.append(f"Every one of {count(one.sizes['unit'], *unit_words(one))} has a score.")
+        n, (unit, area) = one.sizes["unit"], (unit_words(one)[0], area_words(one)[0])
+        if "unit_name" in attrs and "area_name" in attrs and unit != area:  # the same ones in every area
+            said.append(f"Every {unit} of every {area} has a score ({n:,} in all).")
+        else:
+            said.append(f"Every one of {count(n, *unit_words(one))} has a score.")
     dropped = attrs.get("dropped_targets")
     dropped = len(dropped) if isinstance(dropped, (list, tuple)) else int(dropped or 0)
     if dropped:
@@ -237,7 +241,7 @@ def _time_table(name: str, one: xr.Dataset) -> Html | None:
         for row in best.itertuples()
     ]
     columns = [("area", "text"), ("highest score", "number"), ("at (s)", "number"), ("95 % over folds", "number")]
-    shown = table(columns, rows, caption=f"{name}: the highest of all times, so biased upwards")
+    shown = table(columns, rows, caption=f"{headed(name)}: the highest of all times, so biased upwards")
     every = by_area({name: one})
     if "time_test" in every:
         return shown
@@ -251,7 +255,7 @@ def _time_table(name: str, one: xr.Dataset) -> Html | None:
         for row in every.itertuples()
     ]
     columns = [("area", "text"), ("time (s)", "number"), ("score", "number"), ("95 % over folds", "number")]
-    return join([shown, table(columns, long, caption=f"{name}: every time", fold=1)])
+    return join([shown, table(columns, long, caption=f"{headed(name)}: every time", fold=1)])
 
 
 def _distributions(contents: Contents, variants: int) -> list[Html]:
@@ -331,7 +335,10 @@ def comparisons_section(contents: Contents, result: Any, variants: int) -> Secti
         if len(drawn) > OPEN:
             rest = listed([name for name, _ in confused[OPEN:MOST_PICTURES]], 40)
             parts.append(el("details", el("summary", f"The same of {rest}"), *drawn[OPEN:]))
-        parts += [_confusion_table(name, one) for name, one in confused]
+        counts = [_confusion_table(name, one) for name, one in confused]
+        parts += (
+            counts if len(counts) <= FEW else [el("details", el("summary", f"Counts of all {len(counts)}"), *counts)]
+        )
     across = [(name, one) for name, one in contents.nodes.items() if "time_test" in one["score"].dims]
     if across:
         parts.append(el("h3", "Across times"))
@@ -365,7 +372,7 @@ def _confusion_table(name: str, one: xr.Dataset) -> Html:
         *((str(label), "number") for label in counts["predicted"].values),
     ]
     rows = [[str(label), *(f"{int(n)}" for n in row)] for label, row in zip(counts["true"].values, counts.values)]
-    return table(columns, rows, caption=f"{name}: counts", fold=1)
+    return table(columns, rows, caption=f"{headed(name)}, counts", fold=1)
 
 
 def _figures_table(found: pd.DataFrame) -> Html:
@@ -376,18 +383,22 @@ def _figures_table(found: pd.DataFrame) -> Html:
     columns += [("verdict", "text")] if planted or published else []
     rows: list[list[Any]] = []
     for row in found.to_dict("records"):
-        cells = [row["name"], Cell(quantity(row["found"]), row["found"])]
+        beside = [row[key] for key in ("found", "planted", "low", "high", "published")]
+        others = beside if not all(pd.isna(value) for value in beside[1:]) else []
+        cells = [row["name"], Cell(quantity(row["found"], others), row["found"])]
         if planted:
-            span = f"{quantity(row['low'])} to {quantity(row['high'])}" if not pd.isna(row["low"]) else "–"
-            cells += [Cell(_or_dash(row["planted"]), row["planted"]), Cell(span, row["low"])]
+            span = (
+                f"{quantity(row['low'], others)} to {quantity(row['high'], others)}" if not pd.isna(row["low"]) else "–"
+            )
+            cells += [Cell(_or_dash(row["planted"], others), row["planted"]), Cell(span, row["low"])]
         if published:
             within = f"± {quantity(row['tolerance'])}" if not pd.isna(row["tolerance"]) else "–"
-            cells += [Cell(_or_dash(row["published"]), row["published"]), Cell(within, row["tolerance"])]
+            cells += [Cell(_or_dash(row["published"], others), row["published"]), Cell(within, row["tolerance"])]
         look = "warn" if row["verdict"] in ("outside", "not reached") else "good"
         said = el("span", row["verdict"], class_=look) if row["verdict"] else "–"
         rows.append([*cells, *([said] if planted or published else [])])
     return table(columns, rows, caption="Figures of the study", fold=40)
 
 
-def _or_dash(value: float) -> str:
-    return "–" if pd.isna(value) else quantity(value)
+def _or_dash(value: float, beside: list[float]) -> str:
+    return "–" if pd.isna(value) else quantity(value, beside)

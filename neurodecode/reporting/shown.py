@@ -48,12 +48,18 @@ def drawer(kind: str) -> Drawer:
     return found
 
 
+def drawn_of(contents: Contents, name: str) -> list[Picture | Html]:
+    """Everything that is drawn of one node; it knows the results of the page, which have one colour in all pictures."""
+    one = contents.shown[name]
+    return drawer(str(one.attrs["shows"]))(name, one.assign_attrs(names=list(contents.nodes)))
+
+
 def shown_section(contents: Contents, variants: int) -> tuple[str, str, Html] | None:
     """Everything that is neither a score nor a comparison of scores, in the order of the study."""
     parts: list[Any] = []
     first = next((name for name in contents.attrs.get("main") or [] if name in contents.shown), None)
     for name, one in contents.shown.items():
-        found = drawer(str(one.attrs["shows"]))(name, one)
+        found = drawn_of(contents, name)
         if name == first:  # its first picture stands at the top of the page
             leading = next((at for at, drawn in enumerate(found) if isinstance(drawn, Picture)), len(found))
             found = found[:leading] + found[leading + 1 :]

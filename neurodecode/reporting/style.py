@@ -7,7 +7,8 @@ a marker of its own as well, which keeps pictures readable in grey.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import wraps
 from textwrap import fill
@@ -90,6 +91,28 @@ def colours(names: Iterable[str], theme: str | Theme = "light") -> dict[str, str
     """
     palette = theme_of(theme).categories
     return {name: palette[number % len(palette)] for number, name in enumerate(dict.fromkeys(names))}
+
+
+def looks(
+    series: Sequence[str], names: Sequence[str], theme: str | Theme = "light"
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Colour and marker of every result, the same in every picture of a study.
+
+    The same under another setting, ``layer1`` and ``layer1 (voxel)``, has one look, where no picture holds both; where
+    colours come again, it is with another marker.
+
+    Examples
+    --------
+    >>> looks(["words"], ["alexnet", "words"])
+    ({'words': '#d55e00'}, {'words': 's'})
+    """
+    plain = {name: re.sub(r"(?<=\w) \([^()]*\)$", "", name) for name in [*names, *series]}
+    if len({plain[name] for name in series}) < len(series):
+        plain = {name: name for name in plain}
+    known = list(dict.fromkeys(plain[name] for name in (names if set(series) <= set(names) else series)))
+    palette = colours(known, theme)
+    markers = {name: MARKERS[(at + at // len(MARKERS)) % len(MARKERS)] for at, name in enumerate(known)}
+    return {name: palette[plain[name]] for name in series}, {name: markers[plain[name]] for name in series}
 
 
 def rc(theme: str | Theme = "light") -> dict[str, Any]:
@@ -175,7 +198,8 @@ def colour_bar(ax: Any, image: Any, label: str, theme: Theme, compact: bool = Fa
         bar.locator = ticks.MaxNLocator(5)
         bar.update_ticks()
     across = int(ax.figure.get_size_inches()[0] * (LETTERS_AN_INCH + 0.8))
-    bar.set_label(fill(label, across if compact else upright(bar.ax, label, 1.5)), color=theme.ink)
+    width = across if compact else upright(bar.ax, label, 1.5)
+    bar.set_label(fill(label, width, break_on_hyphens=False), color=theme.ink)
     bar.outline.set_visible(False)
     bar.ax.tick_params(length=0, labelcolor=theme.ink, labelsize=8.5)
     return bar

@@ -59,20 +59,26 @@ def number(value: float | None, digits: int = 2) -> str:
     return text[1:] if float(text) == 0 and text.startswith("-") else text
 
 
-def quantity(value: float | None) -> str:
+def quantity(value: float | None, beside: Iterable[Any] = ()) -> str:
     """A figure of any size: two decimals where there are units to show, more for small ones, commas for large.
+
+    A count has none: a whole number from 10 on, a smaller one from 2 on where all that stands ``beside`` it is whole.
 
     Examples
     --------
     >>> quantity(0.454), quantity(1870.0), quantity(0.00213), quantity(12345.6)
     ('0.45', '1,870', '0.0021', '12,346')
+    >>> quantity(6.0, [6.0, 6.0]), quantity(4.0, [4.2]), quantity(4.0), quantity(0.025)
+    ('6', '4.00', '4.00', '0.025')
     """
     if value is None or not math.isfinite(value):
         return "n/a"
     size = abs(value)
-    if size >= 1000 or (size >= 10 and float(value).is_integer()):
+    known = [other for other in beside if other is not None and math.isfinite(other)]
+    whole = bool(known) and all(float(other).is_integer() for other in known)
+    if size >= 1000 or (size >= (2 if whole else 10) and float(value).is_integer()):
         return f"{value:,.0f}"
-    if 0 < size < 0.01:
+    if 0 < size < 0.1:
         return f"{value:.2g}"
     return number(value)
 
@@ -142,14 +148,15 @@ def article(word: str) -> str:
 
 
 def headed(words: str) -> str:
-    """Words as the beginning of a sentence; a symbol of one letter keeps its case, as does a name like pSTS.
+    """Words as the beginning of a sentence; a symbol of one letter keeps its case, as do names like pSTS and sub1.
 
     Examples
     --------
-    >>> headed("accuracy"), headed("r"), headed("pSTS weighted")
-    ('Accuracy', 'r', 'pSTS weighted')
+    >>> headed("accuracy"), headed("r"), headed("pSTS weighted"), headed("sub1, across runs")
+    ('Accuracy', 'r', 'pSTS weighted', 'sub1, across runs')
     """
-    return words if len(words) == 1 or words[1:2].isupper() else words[:1].upper() + words[1:]
+    named = len(words) == 1 or words[1:2].isupper() or re.match(r"\S*[\d_]", words)
+    return words if named else words[:1].upper() + words[1:]
 
 
 def listed(words: list[str], most: int = 6) -> str:
