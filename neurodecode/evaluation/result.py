@@ -270,6 +270,8 @@ def area_means(result: xr.Dataset, by: str | None = "roi", variable: str = "scor
     >>> area_means(result)["mean"].values.round(2).tolist()
     [0.3, nan]
     """
+    if not isinstance(result, xr.Dataset):
+        raise TypeError(f"result is a {type(result).__name__}; expected a result of cross_validate")
     if variable not in result:
         raise ValueError(f"the result has no variable {variable!r}; it has {', '.join(map(str, result.data_vars))}")
     values = np.asarray(result[variable].values, dtype=np.float64)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -69,7 +70,7 @@ def from_array(
     if len(names) != len(data) or len(set(names)) != len(names):
         hint = " Are they samples x channels?" if len(names) == data.shape[1] else ""
         raise AlignmentError(f"{len(names)} names ({len(set(names))} different) for {len(data)} channels.{hint}")
-    if not (np.isfinite(sfreq) and sfreq > 0):
+    if not isinstance(sfreq, Real) or not (np.isfinite(sfreq) and sfreq > 0):
         raise TimingError(f"sfreq={sfreq!r} is no rate in samples per second.")
     data = data.astype(np.float64)
     if offset is not None:

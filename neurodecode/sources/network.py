@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from .. import __version__
+from .._names import lookup
 from ..compute import hooks
 from ..compute.device import resolve
+from ..compute.pooling import POOLS
 from ..compute.progress import progress
 from ..exceptions import DegenerateDataError, LayerNotFoundError
 from .activation_store import MemorySink, Sink, StoreSink, open_finished
@@ -93,9 +95,13 @@ def activations(
     >>> X.sizes["unit"], sorted(set(X["layer"].values.tolist()))
     (8, ['0', '1'])
     """
+    if not isinstance(layers, Iterable):
+        raise TypeError(f"layers={layers!r}: expected names of layers; list_layers(model, example) shows them")
     layers = [layers] if isinstance(layers, str) else list(layers)
     if not layers:
         raise LayerNotFoundError("no layer was asked for; list_layers(model, example) shows them")
+    if pool is not None:
+        lookup(POOLS, pool, "pool")
     if isinstance(pool, str):
         pool_name = pool
     else:

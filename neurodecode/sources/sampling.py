@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +72,8 @@ def drop_labels(table: pd.DataFrame, drop: Sequence[str]) -> np.ndarray:
     """
     if isinstance(drop, str):
         drop = (drop,)
+    if not isinstance(drop, Iterable):
+        raise TypeError(f"drop={drop!r}: expected a list of labels, such as ['rest']")
     if "label" not in table.columns:
         if tuple(drop) not in ((), DEFAULT_DROP):
             raise ValueError(f"drop={tuple(drop)!r} needs labels or events.")

@@ -222,7 +222,7 @@ def caption_words() -> list[str]:
 
 def _check(n: int, size: int, seed: int, objects: tuple[int, int], kinds: tuple[str, ...], field: float) -> None:
     whole(n, "n", least=1)
-    if size < 16:
+    if whole(size, "size") < 16:
         raise ValueError(f"size={size}: a scene needs 16 pixels or more on a side")
     if not isinstance(seed, int | np.integer) or seed < 0:
         raise ValueError(

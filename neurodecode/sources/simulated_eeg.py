@@ -100,6 +100,8 @@ def eeg(
     >>> epochs.dims, epochs.sizes["unit"]
     (('sample', 'unit', 'time'), 32)
     """
+    if not isinstance(world, World):
+        raise TypeError(f"world is a {type(world).__name__}; expected a World, which simulated.scenes(n) makes")
     n_repeats, n_runs = whole(n_repeats, "n_repeats", least=1), whole(n_runs, "n_runs", least=1)
     times = np.arange(round(tmin * sfreq), round(tmax * sfreq) + 1) / sfreq
     n_epochs = len(world) * n_repeats

@@ -7,7 +7,7 @@ new sort of area is a new class with the method ``respond`` and a row of ``AREAS
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, is_dataclass
 from typing import Any, Protocol
 
@@ -118,6 +118,8 @@ def chosen_areas(areas: Sequence[str] | Mapping[str, Area] | None) -> dict[str, 
         return dict(AREAS)
     if isinstance(areas, Mapping):
         found = dict(areas)
+    elif not isinstance(areas, Iterable):
+        raise TypeError(f"areas={areas!r}: expected names of areas ({', '.join(AREAS)}), or areas by name")
     else:
         names = [areas] if isinstance(areas, str) else list(areas)
         found = {name: lookup(AREAS, name, "areas") for name in names}

@@ -6,6 +6,7 @@ import traceback
 from functools import cache
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from sklearn.model_selection import KFold
@@ -23,7 +24,15 @@ from neurodecode.attention import (
     stack_people,
 )
 from neurodecode.compute.nulls import permutation_orders
-from neurodecode.evaluation import SplitBy, cross_validate, group, paired_difference, per_subject, study_tree
+from neurodecode.evaluation import (
+    SplitBy,
+    area_means,
+    cross_validate,
+    group,
+    paired_difference,
+    per_subject,
+    study_tree,
+)
 from neurodecode.linear import (
     FIR,
     Delays,
@@ -58,7 +67,8 @@ from neurodecode.similarity import (
     tangent_kernel,
     variance_explained,
 )
-from neurodecode.sources import eeg, simulated
+from neurodecode.sources import eeg, network, simulated
+from neurodecode.sources.sampling import drop_labels
 from neurodecode.sources.zoo import small_conv
 from neurodecode.sources.zoo.pictures import as_pictures
 
@@ -102,6 +112,10 @@ def grouped(**settings):
 
 def response(tmin=0.0, **settings):
     return TemporalResponse(tmin, 0.1, Ridge(1.0), sfreq=20.0, **settings).fit(features(), features())
+
+
+def answers(layers="0", **settings):
+    return network.activations(torch.nn.Sequential(torch.nn.Linear(2, 3)), torch.ones(4, 2), layers, **settings)
 
 
 def lights(radius):
@@ -219,6 +233,15 @@ WRONG = [
     (lambda: eeg.from_array(np.ones((2, 9)), sfreq=9, channels="ab", offset="x"), "offset='x': expected a number"),
     (lambda: lookup({}, "alpha", "option"), "option='alpha' is not known: there is none to choose"),
     (lambda: as_pictures(np.linspace(-2, 2, 96).reshape(2, 4, 4, 3)), "from -2 to 2; .* left to the network"),
+    (lambda: answers(layers=5), "layers=5: expected names of layers"),
+    (lambda: answers(pool="avg"), "pool='avg' is not known. Choose one of 'mean', 'last'"),
+    (lambda: answers(pool=5), "pool=5 is not known"),
+    (lambda: eeg.from_array(np.ones((1, 9)), sfreq="9", channels=["a"]), "sfreq='9' is no rate in samples per second"),
+    (lambda: drop_labels(pd.DataFrame({"label": ["rest", "face"]}), 5), "drop=5: expected a list of labels"),
+    (lambda: area_means(0.5), "result is a float; expected a result of cross_validate"),
+    (lambda: simulated.scenes(5, size="64"), "size='64': expected a whole number"),
+    (lambda: simulated.person(world(), areas=5), "areas=5: expected names of areas"),
+    (lambda: simulated.eeg(np.zeros((3, 3))), "world is a ndarray; expected a World"),
     (lambda: simulated.scenes("5"), "n='5': expected a whole number, 1 or more"),
     (lambda: simulated.person(np.zeros((3, 3))), "a person looks at a World"),
     (lambda: simulated.person(world(), n_repeats="2"), "n_repeats='2'"),
