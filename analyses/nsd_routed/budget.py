@@ -19,6 +19,7 @@ from .tokens import BATCH
 
 log = logging.getLogger("neurodecode")
 ALWAYS = 8e8  # bytes of the libraries
+RIDGE_ALWAYS = 3e8  # bytes of its blocks of units
 ROWS_READ = 64  # samples that go through an encoder at once when it predicts
 STEPS = 3  # of each encoder, timed after one that is not
 PICTURES = 2  # through the network, timed after one
@@ -46,15 +47,24 @@ def predict(model, n, n_trials, masks, grid, settings):
         steps = settings["epochs"] * -(-n // settings["batch"])
         hours[name] = fits * steps * step_seconds(encoder, n_tokens, width, units, settings) / 3600
     flat = "flattened ridge" in settings["rivals"]
-    ridge = min(2 * CHUNK, 8 * n * n_tokens * width * blocks) + 32 * n * n if flat else 8 * n * width * blocks
     products = 2 * n * n * n_tokens * width * blocks + 40 * (FOLDS + 2) * n**3 if flat else 2 * n * width**2
     products += 2 * (FOLDS + 1) * n * n * units * len(settings["rivals"])
     hours["ridge"] = products / (0.5 * speed(settings["device"])) / 3600
     heads = model.config.num_attention_heads
     through = 4 * BATCH * n_tokens * (8 * width + heads * n_tokens)
-    # Trials are held twice while sessions are put together; so are what is averaged and what is predicted.
-    held = ALWAYS + 4 * parameters + 8 * n_trials * units + 20 * n * units + stay
-    return {"disk": disk, "memory": 1.1 * (held + max(peak, ridge, through)), "hours": hours}
+    # Trials are held twice while sessions are put together, and once beside the network; then they are let go. Held
+    # twice too are what is averaged and what is predicted.
+    first = max(8 * n_trials * units + 12 * n * units, 4 * n_trials * units + through)
+    then = 20 * n * units + stay + max(peak, ridge_bytes(n, n_tokens, width * blocks, flat))
+    return {"disk": disk, "memory": 1.1 * (ALWAYS + 4 * parameters + max(first, then)), "hours": hours}
+
+
+def ridge_bytes(n, n_tokens, width, flat):
+    """Peak of the ridges: tokens being standardised, then factors of all folds, as many components as pictures."""
+    if not flat:
+        return RIDGE_ALWAYS + 120 * n * width
+    reading = 3.5 * min(CHUNK, 4 * n * n_tokens * width) + 8 * n * n
+    return max(reading, RIDGE_ALWAYS + 112 * n * n)
 
 
 def step_seconds(encoder, n_tokens, width, units, settings):

@@ -391,6 +391,24 @@ def test_what_cannot_be_is_refused_before_it_starts(miniature, tmp_path):
         run(miniature, tmp_path / "name", rivals=["ridge"])
 
 
+@pytest.mark.parametrize("n", [500, 2800, 9000])
+def test_what_ridge_asks_for_is_in_what_is_predicted(parts, n):
+    """At as many components as pictures the exact ridge on all tokens is the largest thing that is not a fit."""
+    from neurodecode.linear import _capacity
+
+    folds = ((n - n // 3, n // 3),) * parts.rivals.FOLDS
+    penalties = len(parts.rivals.ALPHAS)
+    job = _capacity.Job(n=n, p=n, t=15_724, penalties=penalties, folds=folds, itemsize=4, solver="auto")
+    asked = _capacity.plan(job, "1000 GiB").peak
+    predicted = parts.budget.ridge_bytes(n, 961, 768, True)
+    assert asked <= 1.1 * predicted
+    if n == 9000:
+        assert predicted < 1.5 * asked
+    for width in (768, 4 * 768):
+        small = _capacity.Job(n=n, p=width, t=15_724, penalties=penalties, folds=folds, itemsize=4, solver="auto")
+        assert _capacity.plan(small, "1000 GiB").peak <= 1.1 * parts.budget.ridge_bytes(n, 961, width, False)
+
+
 def test_without_the_hub_it_says_how_to_bring_the_weights(parts, monkeypatch):
     def away(*_, **__):
         raise OSError("We couldn't connect to 'https://huggingface.co'")
