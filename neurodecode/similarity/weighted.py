@@ -173,8 +173,11 @@ class Cosine:
         """(pools, subjects) scores with the ranks of sums of ranks, NaN where there is nobody in a pool."""
         aims = _plain(vectors, sample).T
         found = np.empty(pools.shape)
-        for some in batches(len(pools), max(1, 200_000 // max(taken.shape[1], 1))):
-            # Sums of whole numbers are exact, so equal sums of ranks stay equal.
+        # Sums of whole numbers are exact, so equal sums of ranks stay equal; 32 bits hold those below 2^24.
+        largest = pools.sum(axis=1).max(initial=0) * sample.weights.sum()
+        kind: Any = np.float32 if 2 * largest < 1 << 24 else np.float64
+        pools, taken = pools.astype(kind), taken.astype(kind)
+        for some in batches(len(pools), max(1, 32768 // max(taken.shape[1], 1))):
             pooled = standing_of_whole(pools[some] @ taken, sample.weights)
             toward = pooled @ aims
             pooled = _plain(pooled, sample)
