@@ -214,7 +214,7 @@ def found_picture(result: Any) -> Picture:
     alt = f"Dots on rows: found minus expected in half-widths of the interval. {listed(words, 40)}."
     caption = (
         "Each figure against the value that was planted or published. Grey: its interval (planted) or tolerance "
-        "(published). Orange: outside."
+        "(published)." + (" Orange: outside." if (~table["verdict"].isin(["inside", "reached"])).any() else "")
     )
     n = len(table)
     return Picture(

@@ -12,7 +12,7 @@ from .likeness import words_of
 from .markup import Html, el, inline, join, markdown, pairs, table
 from .opening import audit, callouts, leading_attrs
 from .summary import Contents, draws_of, score_name
-from .wording import headed, listed, plain_text, score_label, scrub
+from .wording import count, headed, listed, plain_text, score_label, scrub
 
 # Told elsewhere on the page, or too long for a table.
 ELSEWHERE = {
@@ -95,7 +95,8 @@ def _scoring(one: xr.Dataset) -> str:
     }.get(str(attrs.get("pool")), "")
     said = [f"Score: {score_label(score_name(one))}" + (f", {pool}" if pool else "") + "."]
     if attrs.get("splits"):
-        said.append(f"Held out by {attrs['splits']}, {attrs.get('n_folds', '?')} folds.")
+        folds = attrs.get("n_folds")
+        said.append(f"Held out by {attrs['splits']}" + (f", {count(int(folds), 'fold')}" if folds else "") + ".")
     if draws := draws_of(one):
         what = f" ({attrs['exchangeability']})" if attrs.get("exchangeability") else ""
         said.append(

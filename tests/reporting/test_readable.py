@@ -208,5 +208,9 @@ def test_counts_beside_counts_have_no_decimals(tmp_path):
     result = xr.Dataset({"score": ("unit", [0.4])}, attrs={"figures": figures, "score": "r"})
     shown = words(plots.found_planted(result))
     assert shown.count("6") == 2 and "4.00" in shown and "4.20" in shown
+    result.attrs |= {"splits": "one: the pictures of all", "n_folds": 1}
     text = page(result, tmp_path / "page.html").read_text(encoding="utf-8")
     assert "6 to 6</td>" in text and "3.00 to 5.00</td>" in text
+    assert ", 1 fold." in text and "Orange" not in text, "nothing lies outside"
+    result.attrs["figures"] = [figures[0], figures[1] | {"found": 7.0}]
+    assert "Orange: outside." in gallery.found_picture(result).caption
