@@ -227,14 +227,14 @@ def reference(
     r"""(q,) variance, degrees of freedom, skewness of contrasts (q, kept) between the rows at the positions ``rows``.
 
     J is the jackknife and B what it counts twice (:class:`neurodecode.similarity.resampling.LeftOut`). With n left out
-    the variance is ``J (1 - w)``: ``(n - 3) / (n - 1) B / J`` expects ``w = E B / E J`` where these are independent,
-    and w is at most ``n / (2 (n - 1))``, nothing but pairs.
+    the variance is ``J (1 - w)``: ``w = (n - 3) / (n - 1) B / J`` expects ``E B / E J`` where these are independent.
 
-    - **People**: n - 1 degrees of freedom, exact for normal parts were w known. Scores of fixed models are means over
-      people: w is 0. Where w is large it is often at its limit, which leaves the variance too large for few people.
-    - **Stimuli**: ``(n - 1)(1 - w)``. Were w known there would be n - 1, were B known ``(n - 1)(1 - w)^2``; estimates
-      of either give what lies between. n - 1 below the ceiling (``ceiling`` (q,)), where the variance is large where
-      the difference is; that is met by the skewness.
+    - **People**: w is at most 1/2, and there are n - 1 degrees of freedom, exact for normal parts were w known. Scores
+      of fixed models are means over people: w is 0. Ceilings and fits hold more than people and pairs of them, so that
+      w often is at its limit.
+    - **Stimuli**: w is at most ``n / (2 (n - 1))``, nothing but pairs. Degrees of freedom are ``(n - 1)(1 - w)``: n - 1
+      were w known, ``(n - 1)(1 - w)^2`` were B known; estimates of either give what lies between. n - 1 below the
+      ceiling (``ceiling`` (q,)), where the variance is large where the difference is; that is met by the skewness.
     - **Both**: the sum less what is in either, at least the smaller; degrees of freedom by Satterthwaite, not below
       those of the smaller sample.
 
@@ -247,12 +247,12 @@ def reference(
     if varied.subjects is not None:
         people = varied.subjects.turned(contrasts, rows)
         least = len(people.moves) - 1.0
-        found.append((_variance(people)[0], np.full(len(contrasts), least)))
+        found.append((_variance(people, 0.5)[0], np.full(len(contrasts), least)))
     if varied.stimuli is not None:
         stimuli = varied.stimuli.turned(contrasts, rows)
         n = len(stimuli.moves)
         least = min(least, n - 1.0)
-        variance, share = _variance(stimuli)
+        variance, share = _variance(stimuli, n / (2.0 * (n - 1.0)))
         found.append((variance, (n - 1.0) * (1.0 - np.where(ceiling, 0.0, share))))
         second, third = (np.mean(stimuli.moves**power, axis=0) for power in (2, 3))
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -271,13 +271,13 @@ def reference(
     return total, freedom, skewness
 
 
-def _variance(left: LeftOut) -> tuple[np.ndarray, np.ndarray]:
-    """(rows,) J (1 - w), and w."""
+def _variance(left: LeftOut, most: float) -> tuple[np.ndarray, np.ndarray]:
+    """(rows,) J (1 - w), and w, which is at most ``most``."""
     n = len(left.moves)
     whole, twice = np.diagonal(left.jackknife), np.diagonal(left.pairs)
     with np.errstate(invalid="ignore", divide="ignore"):
         share = np.where(whole > 0, twice / whole, 0.0) * max(n - 3.0, 0.0) / (n - 1.0)
-    share = np.minimum(share, n / (2.0 * (n - 1.0)))
+    share = np.minimum(share, most)
     return whole * (1.0 - share), share
 
 

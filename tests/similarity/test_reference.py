@@ -43,7 +43,7 @@ def test_below_the_ceiling_of_new_people_as_written_out():
         return lower - mine
 
     data, model = world()
-    t = short(list(range(PEOPLE))) / np.sqrt(slow_variance(short, PEOPLE))
+    t = short(list(range(PEOPLE))) / np.sqrt(slow_variance(short, PEOPLE, 1 / 2))
     assert found("subject") == pytest.approx(student.sf(t, PEOPLE - 1), rel=1e-9)
 
 
@@ -57,7 +57,7 @@ def test_below_the_ceiling_for_new_stimuli_as_written_out():
     slope = 1 / (1 - mine**2), 1 / (1 - lower**2)
     without = [short([j for j in range(N) if j != i]) for i in range(N)]
     moves = [(N - 1) * (np.mean(without) - one) for one in without]
-    t = (np.arctanh(lower) - np.arctanh(mine)) / np.sqrt(slow_variance(short, N))
+    t = (np.arctanh(lower) - np.arctanh(mine)) / np.sqrt(slow_variance(short, N, N / (2 * (N - 1))))
     straightened = slow_skewed_t(t, moves)
     assert abs(straightened - t) > 0.01, "the sample is skewed, or nothing was tested"
     assert found("stimulus") == pytest.approx(student.sf(straightened, N - 1), rel=1e-9)
@@ -81,7 +81,7 @@ def pairs_means(rng, n, one, two, sets):
 @pytest.mark.parametrize("n", [5, 8, 15])
 @pytest.mark.parametrize("one", [0.02, 0.2, 2.0])
 def test_people_who_do_something_alone_and_in_pairs(n, one):
-    """From nearly nothing but pairs to hardly any: the rate at .05, where the jackknife is careful."""
+    """From nearly nothing but pairs (w at its limit: careful) to hardly any: the rate at .05, above the jackknife's."""
     rng, at = np.random.default_rng(2011), np.array([0])
     p, careful = [], []
     for mean, left in pairs_means(rng, n, one, 1.0, 2000):
@@ -90,7 +90,7 @@ def test_people_who_do_something_alone_and_in_pairs(n, one):
         p.append(student.sf(mean / np.sqrt(variance.item()), n - 1))
         careful.append(student.sf(mean / np.sqrt(left.jackknife.item()), n - 1))
     rate = np.mean(np.array(p) < 0.05)
-    assert 0.035 <= rate <= 0.065, rate
+    assert (0.035 if one > 0.1 else 0.025) <= rate <= 0.065, rate
     assert np.mean(np.array(careful) < 0.05) < rate
 
 
