@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -160,7 +161,7 @@ def test_settings_are_changed_recorded_and_repeated(study, tmp_path):
     assert tree.attrs["settings"] == {"n_units": 4, "name": "two words", "share": 0.5}
     assert tree.attrs["command"].endswith("--seed 0 --set n_units=4 --set 'name=two words'")
     assert tree["two words"].sizes["unit"] == 4
-    page = (tmp_path / "found" / "report.html").read_text()
+    page = re.sub("<[^>]*>", "", (tmp_path / "found" / "report.html").read_text())
     assert "--set n_units=4" in page
     code, _, err = call("run", study, "--out", tmp_path / "found", cwd=tmp_path)
     assert code == 1 and "n_units 4 there, 8 now" in err and "share" not in err
