@@ -27,7 +27,7 @@ from .summary import (
     unit_words,
 )
 from .tables import figures_of, highest_over_time
-from .wording import UNITS, count, headed, number, p_short, p_text, score_label
+from .wording import UNITS, count, headed, number, p_short, p_text, score_label, typeset
 
 SERIES = 4
 ROWS = 24
@@ -93,7 +93,7 @@ def opening(contents: Contents) -> Html:
     attrs = contents.attrs
     question, title = question_of(contents) or "What was found", attrs.get("title")
     eyebrow = el("p", title, class_="eyebrow") if title and title != question else None
-    answer = inline(str(attrs["answer"])) if attrs.get("answer") else answer_of(contents)
+    answer = inline(typeset(str(attrs["answer"]))) if attrs.get("answer") else answer_of(contents)
     return join([eyebrow, el("h1", question), el("p", answer, class_="answer"), callouts(contents)])
 
 

@@ -113,6 +113,18 @@ def p_short(p: float | None) -> str:
     return text[1:] if text.startswith("0") else text
 
 
+def typeset(words: str) -> str:
+    """A sentence with numbers as pages print them: minus signs before digits, p without a zero in front.
+
+    Examples
+    --------
+    >>> typeset("r = -0.12 (p = 0.025), 1-2, x, y = -26, 13; p = 0.0004")
+    'r = −0.12 (p = .025), 1-2, x, y = −26, 13; p < .001'
+    """
+    words = re.sub(r"\bp = (0?\.\d+)", lambda found: p_text(float(found[1])), words)
+    return re.sub(r"(?<![\w.)])-(?=\.?\d)", "−", words)
+
+
 def count(n: int, one: str, many: str | None = None) -> str:
     """A count with its unit.
 

@@ -214,3 +214,10 @@ def test_counts_beside_counts_have_no_decimals(tmp_path):
     assert ", 1 fold." in text and "Orange" not in text, "nothing lies outside"
     result.attrs["figures"] = [figures[0], figures[1] | {"found": 7.0}]
     assert "Orange: outside." in gallery.found_picture(result).caption
+
+
+def test_numbers_of_the_answer_are_printed_as_those_of_the_page(tmp_path):
+    answer = "Found r = -0.26 at x = -26 mm (p = 0.025), in 1-2 of 3 runs of `sub-01`."
+    text = page(single(0.4, answer=answer, question="Is it?"), tmp_path / "page.html").read_text(encoding="utf-8")
+    shown = re.search(r'<p class="answer">(.*?)</p>', text)[1]
+    assert "r = −0.26 at x = −26 mm (p = .025), in 1-2 of 3 runs of <code>sub-01</code>." in shown
