@@ -12,6 +12,7 @@ from .wording import scrub
 
 VOID = {"br", "hr", "img", "meta", "source"}
 FOLD = 15
+WORDY = 24  # letters of a first column that wants room on a narrow screen
 _INLINE = re.compile(
     r"(?P<code>`[^`\n]+`)|(?P<link>\[[^\]\n]+\]\(https?://[^\s)]+\))|(?P<bare>https?://[^\s<>()\"']*[\w/])"
     r"|(?P<strong>\*\*[^*\n]+\*\*)|(?P<em>(?<![\w*])\*[^*\s][^*\n]*\*(?![\w*]))"
@@ -93,7 +94,9 @@ def table(
         el("tr", *(_cell(cell, kind, at == 0) for at, (cell, (_, kind)) in enumerate(zip(row, columns))))
         for row in rows
     ]
-    whole = el("table", el("thead", head), el("tbody", *body), class_="data", aria_label=scrub(caption))
+    firsts = [row[0].shown if isinstance(row[0], Cell) else row[0] for row in rows if row]
+    kind = "data wordy" if any(len(str(first)) > WORDY for first in firsts) else "data"
+    whole = el("table", el("thead", head), el("tbody", *body), class_=kind, aria_label=scrub(caption))
     # The caption stands outside of what scrolls, so that all of it can be read on a narrow screen.
     framed = join([el("p", caption, class_="caption"), el("div", whole, class_="scroll", tabindex="0")])
     if len(rows) <= fold:

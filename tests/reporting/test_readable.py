@@ -12,6 +12,7 @@ from neurodecode.reporting import brains, gallery, page, plots
 from neurodecode.reporting.alignments import grid
 from neurodecode.reporting.comparisons import models
 from neurodecode.reporting.dissimilarities import rdm
+from neurodecode.reporting.markup import table
 from neurodecode.reporting.opening import _units_words
 from neurodecode.reporting.sections import _about
 from neurodecode.reporting.style import new_axes
@@ -221,3 +222,9 @@ def test_numbers_of_the_answer_are_printed_as_those_of_the_page(tmp_path):
     text = page(single(0.4, answer=answer, question="Is it?"), tmp_path / "page.html").read_text(encoding="utf-8")
     shown = re.search(r'<p class="answer">(.*?)</p>', text)[1]
     assert "r = −0.26 at x = −26 mm (p = .025), in 1-2 of 3 runs of <code>sub-01</code>." in shown
+
+
+def test_a_first_column_of_sentences_has_room_on_a_phone_and_one_of_names_takes_none():
+    columns = [("figure", "text"), ("found", "number")]
+    assert 'class="data wordy"' in table(columns, [["accuracy with labels permuted", 0.1]], caption="a")
+    assert 'class="data"' in table(columns, [["V1", 0.1]], caption="a")
