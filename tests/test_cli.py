@@ -78,11 +78,11 @@ def study(tmp_path):
     return folder
 
 
-def start(*words, cwd, **environment):
+def start(*words, cwd, before=None, **environment):
     return subprocess.Popen(
         [sys.executable, "-W", "ignore", "-m", "neurodecode.cli", *map(str, words)],
         cwd=cwd, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        env={**os.environ, "OMP_NUM_THREADS": "1", **environment}, preexec_fn=hear_ctrl_c,
+        env={**os.environ, "OMP_NUM_THREADS": "1", **environment}, preexec_fn=before or hear_ctrl_c,
     )  # fmt: skip
 
 
@@ -91,8 +91,8 @@ def hear_ctrl_c():
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-def call(*words, cwd, **environment):
-    process = start(*words, cwd=cwd, **environment)
+def call(*words, cwd, before=None, **environment):
+    process = start(*words, cwd=cwd, before=before, **environment)
     out, err = process.communicate(timeout=300)
     return process.returncode, out, err
 
@@ -376,3 +376,29 @@ def test_what_a_study_cannot_do_is_said_with_the_settings_it_was_given(study, tm
     (study / "study.toml").write_text(toml.replace("[settings]", "[settings]\npermutations = 99"))
     code, _, err = here("run", study, "--set", "permutations=0", "--out", tmp_path / "out")
     assert code == 1 and "permutations=0 of study 'small study': expected 1 or more, such as its usual 99" in err
+
+
+def test_two_runs_into_one_folder_at_once_do_the_same(study, tmp_path):
+    both = [start("run", study, "--out", "found", cwd=tmp_path, FIT_SECONDS="0.2") for _ in range(2)]
+    for process in both:
+        _, err = process.communicate(timeout=300)
+        assert process.returncode == 0, err
+    assert found(tmp_path / "found")["planted area r"] > 0.9
+    code, out, _ = here("verify", tmp_path / "found")
+    assert code == 0 and "1 checked, 0 problems" in out
+
+
+def test_a_disk_that_fills_up_leaves_nothing_half_written(study, tmp_path):
+    """A limit on the size of a file stands for the disk: the page is the largest file that a run writes."""
+    resource = pytest.importorskip("resource")
+
+    def little_room():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+
+    code, _, err = call("run", study, "--out", "found", cwd=tmp_path, before=little_room)
+    assert code == 1 and "cannot write" in err and "report.html" in err and "Traceback" not in err
+    assert not (tmp_path / "found" / "report.html").exists()
+    assert not [path for path in (tmp_path / "found").iterdir() if path.name.startswith(".")]
+    code, _, err = call("run", study, "--out", "found", cwd=tmp_path, FIT_LOG=str(tmp_path / "fits"))
+    assert code == 0 and (tmp_path / "found" / "report.html").stat().st_size > 20_000
+    assert not (tmp_path / "fits").exists(), "finished pieces are not fitted again"
