@@ -140,14 +140,19 @@ class EncoderEnsemble(MultiOutputMixin, RegressorMixin, BaseEstimator):
         return X.isel(unit=np.flatnonzero(names == layer))
 
     def predict(self, X: Any) -> Any:
-        """Weighted mean of the members' predictions (sample, unit), labelled where ``X`` is."""
+        """Weighted mean of the members' predictions (sample, unit), labelled where ``X`` is.
+
+        A unit that some members never saw measured is the mean of the others.
+        """
         check_is_fitted(self)
         total: Any = 0.0
         for layer, members in self.members_.items():
             part = self._part(X, layer)
-            each = self.weights_.sel(layer=layer).values / len(members)
-            for one in members:
-                total = total + np.asarray(one.predict(part)).reshape(len(X), -1) * each
+            fitted = np.stack([np.isfinite(one.mean_) for one in members])
+            each = self.weights_.sel(layer=layer).values / np.maximum(fitted.sum(axis=0), 1)
+            for one, there in zip(members, fitted):
+                found = np.asarray(one.predict(part)).reshape(len(X), -1)
+                total = total + np.where(there | ~fitted.any(axis=0), found, 0.0) * each
         total = np.asarray(total, dtype=self._first().dtype_)
         return labelled(total[:, 0] if self.one_target_ else total, samples_of=X, units=self.targets_)
 

@@ -267,6 +267,23 @@ class TestEnsemble:
             np.testing.assert_allclose(found, each, atol=1e-6)
         assert peaks[1] < 1.2 * peaks[0]
 
+    def test_a_unit_that_one_member_never_saw_is_that_of_the_others(self):
+        rng = np.random.default_rng(0)
+        X, Y = rng.normal(size=(60, 4, 2)).astype(np.float32), rng.normal(size=(60, 4))
+        model = EncoderEnsemble(SpatialFeatureEncoder(None, 1), 3, random_state=0)
+        held = [set(one.held_back_) for one in model.fit(X, Y).members_["all"]]
+        row = min(held[0] - held[1] - held[2])
+        seen = np.ones(Y.shape, dtype=bool)
+        seen[:, 2:] = False
+        seen[row, 2] = True  # measured once, in a sample that the first member holds back; the last one never
+        model.fit(X, np.where(seen, Y, np.nan), seen=seen)
+        each = np.stack([one.predict(X) for one in model.members_["all"]])
+        assert np.isnan(each[0, :, 2]).all() and np.isfinite(each[1:, :, 2]).all()
+        found = model.predict(X)
+        np.testing.assert_allclose(found[:, 2], each[1:, :, 2].mean(0), atol=1e-6)
+        np.testing.assert_allclose(found[:, :2], each[:, :, :2].mean(0), atol=1e-6)
+        assert np.isnan(found[:, 3]).all()
+
     def test_layers_cannot_be_weighed_without_held_back_samples(self):
         X = as_representation(
             np.random.default_rng(0).normal(size=(20, 4, 2)), stimulus=[str(n) for n in range(20)], kind="network",
