@@ -114,7 +114,8 @@ def compare_grid(
     orders = orders_for(row, first_space.n, permutations, random_state, where, how) if permutations else None
     values, nulls = _walk(row, one, two, cells, fold, orders, options)
     dims, shape, coords = _frame(first, second, times_a, times_b, dim_a, dim_b, times)
-    attrs = {"how": said(how, row, first_space.n, 0, None, None, options)["how"]}
+    asked = said(how, row, first_space.n, 0, None, None, options)
+    attrs = {name: asked[name] for name in ("how", "options", "alike", "n_samples")}
     value = xr.DataArray(values.reshape(shape), dims=dims, coords=coords, attrs=attrs)
     if orders is None or nulls is None:
         return value

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +12,7 @@ import xarray as xr
 from neurodecode.evaluation import fdr
 from neurodecode.exceptions import AlignmentError, DegenerateDataError
 from neurodecode.representation import as_representation, concat
-from neurodecode.similarity import MEASURES, as_rdm, compare, compare_grid
+from neurodecode.similarity import MEASURES, as_rdm, compare, compare_grid, rsa
 
 NAMES = [f"s{at:02d}" for at in range(40)]
 
@@ -271,3 +273,10 @@ def test_names_that_cannot_stand_on_an_axis(layers, areas):
     depth = np.where(np.arange(network.sizes["unit"]) < 3, np.nan, 1.0)
     with pytest.raises(DegenerateDataError, match="some units have no 'depth'"):
         compare_grid(network.assign_coords(depth=("unit", depth)), by="depth")
+
+
+def test_a_grid_says_what_was_asked(layers):
+    grid = compare_grid(layers, how=partial(rsa, score="kendall_tau_a"), metric="euclidean")
+    assert grid.attrs["how"] == "rsa" and grid.attrs["options"] == {"score": "kendall_tau_a", "metric": "euclidean"}
+    assert grid.attrs["alike"] == "larger" and grid.attrs["n_samples"] == 40
+    assert compare_grid(layers, how="procrustes").attrs["alike"] == "smaller"
