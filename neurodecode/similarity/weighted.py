@@ -163,7 +163,7 @@ class Cosine:
         others[np.arange(len(draw)), subject] = 0.0
         kinds: dict[bytes, int] = {}
         which = [kinds.setdefault(row.tobytes(), len(kinds)) for row in np.vstack([times, others])]
-        pools = np.frombuffer(b"".join(kinds)).reshape(-1, times.shape[1])
+        pools = np.frombuffer(b"".join(kinds), dtype=times.dtype).reshape(-1, times.shape[1])
         scores = self._with_pools(pools, vectors, taken, sample)[which]
         lower = np.full(times.shape, np.nan)
         lower[draw, subject] = scores[np.arange(len(times), len(scores)), subject]

@@ -536,3 +536,36 @@ def slow_variance(statistic, n, most):
     """The jackknife less what pairs do twice: (n - 3) / (n - 1) B, and a share ``most`` of the jackknife at most."""
     jackknife, twice = slow_second_differences(statistic, n)
     return jackknife - min((n - 3) / (n - 1) * twice, most * jackknife)
+
+
+# Scores and ceilings of one resample of stimuli and people.
+
+
+def slow_spearman_sample(people, models, stimuli, drawn):
+    """Nili et al. 2014: every copy of a stimulus and of a person written out, ranks of mean ranks for the ceilings.
+
+    ``people`` (s, n, n), ``models`` (m, n, n), NaN where nothing was measured; ``stimuli``, ``drawn``: who is in, with
+    repeats. Returns for every person scores (models), the lower and the upper ceiling; NaN for who was not drawn.
+    """
+    from scipy.stats import rankdata
+
+    missing = np.isnan(people).any(0) | np.isnan(models).any(0)
+    pairs = [(i, j) for at, i in enumerate(stimuli) for j in stimuli[:at] if i != j and not missing[i, j]]
+
+    def ranks(matrix):
+        return rankdata([matrix[i, j] for i, j in pairs])
+
+    def correlation(one, two):
+        one, two = one - one.mean(), two - two.mean()
+        return one @ two / np.sqrt((one @ one) * (two @ two)) if one.any() and two.any() else np.nan
+
+    own, theirs = [ranks(one) for one in people], [ranks(one) for one in models]
+    found = np.full((len(models) + 2, len(people)), np.nan)
+    for s in range(len(people)):
+        found[:-2, s] = [correlation(model, own[s]) for model in theirs]
+        if s in drawn:
+            others = [own[t] for t in drawn if t != s]
+            if others:
+                found[-2, s] = correlation(own[s], rankdata(sum(others)))
+            found[-1, s] = correlation(own[s], rankdata(sum(own[t] for t in drawn)))
+    return found

@@ -153,6 +153,7 @@ def test_scores_and_ceilings_of_order_are_those_of_samples_written_out(levels):
             who = list(np.repeat(np.arange(s), often))
             expected = slow_spearman_sample(people, models, list(np.repeat(np.arange(n), drawn)), who)
             np.testing.assert_allclose(found[at, draw], expected, atol=1e-12)
+    np.testing.assert_array_equal(problem.across(counts, times[None].astype(int)), found)
     # A thousand copies of each stimulus: sums beyond 32 bits, and nothing else.
     np.testing.assert_allclose(problem.across(1000 * counts, times[None]), found, atol=1e-12)
 
