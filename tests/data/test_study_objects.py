@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+import textwrap
 import time
 
 import numpy as np
@@ -163,9 +164,25 @@ def test_files_say_what_the_network_saw(tree, out):
 @pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL], ids=["ctrl-c", "kill -9"])
 def test_a_killed_run_goes_on_and_redoes_nothing(small, data_root, tmp_path, how):
-    script = (
-        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-        "from neurodecode.cli import main; main()"
+    # It stands still after sixty pieces until it is stopped: no busy machine can let it come to the end.
+    script = textwrap.dedent(
+        """
+        import signal, time
+        from neurodecode.cli import main
+        from neurodecode.evaluation.resume import BlockStore
+
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        save, saved = BlockStore.save, []
+
+        def saving(self, name, found):
+            save(self, name, found)
+            saved.append(name)
+            if len(saved) == 60:
+                time.sleep(600)
+
+        BlockStore.save = saving
+        main()
+        """
     )
     command = [sys.executable, "-c", script, "run", "objects", "--dry-run"]
     folder = tmp_path / "dry-run" / "blocks"
