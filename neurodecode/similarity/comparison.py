@@ -312,8 +312,18 @@ def _own(function: Callable[..., Any]) -> Measure:
 
 
 def evaluate(row: Measure, x: Space, y: Space, options: dict[str, Any]) -> float:
-    """The value of two spaces, as a float; what rounding puts beyond the range of the measure is its end."""
-    value = float(row.value(x, y, **options))
+    """The value of two spaces, as a float."""
+    return within(row, float(row.value(x, y, **options)))
+
+
+def within(row: Measure, value: float) -> float:
+    """The value; what rounding put beyond the range of the measure is its end.
+
+    Examples
+    --------
+    >>> within(MEASURES["cka"], 1.0 + 1e-15), within(MEASURES["cka"], 0.5)
+    (1.0, 0.5)
+    """
     for end, beyond in ((row.low, value < row.low), (row.high, value > row.high)):
         if beyond and abs(value - end) <= ROUNDING:
             return float(end)

@@ -24,6 +24,7 @@ from .comparison import (
     orders_for,
     said,
     spelled,
+    within,
 )
 from .spaces import Space, by_label, is_rdm, matrix, pair_up
 
@@ -276,7 +277,7 @@ def _walk(
             if nulls is not None:
                 nulls[:, at] = nulls[:, mirrored]
             continue
-        values[at] = evaluate(row, one[a], two[b], options) if known is None else known[a, b]
+        values[at] = evaluate(row, one[a], two[b], options) if known is None else within(row, known[a, b])
         if nulls is not None and orders is not None:
             nulls[:, at] = draws(row, one[a], two[b], orders, options)
     return values, nulls

@@ -27,8 +27,8 @@ from .frozen import FrozenMap
 from .matching import assign
 
 __all__ = [
-    "FrozenMap",
     "GCCA",
+    "FrozenMap",
     "Hyperalignment",
     "PermutationMap",
     "ProcrustesMap",

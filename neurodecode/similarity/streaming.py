@@ -208,8 +208,11 @@ class StreamingComparison:
             spread = sum(float(part.product[key, key].trace()) for part in self.parts if part.n)
             if spread <= 0:
                 raise DegenerateDataError(f"every unit of {key[1]!r} is constant; there is nothing to compare.")
+        from .comparison import MEASURES, within
+
         memo: dict[Any, Any] = {}
-        found = {pair: float(self.value_of(self, pair[0], pair[1], memo)) for pair in self._pairs()}
+        row = MEASURES[self.how]
+        found = {pair: within(row, float(self.value_of(self, *pair, memo))) for pair in self._pairs()}
         first = [key for key in self.kept if key[0] == "X"]
         second = first if self.itself else [key for key in self.kept if key[0] == "Y"]
         if not self.named:

@@ -373,6 +373,8 @@ def test_rounding_leaves_no_value_beyond_the_range():
             value = compare(x, x, how)
             assert value <= 1.0, how
             beyond += getattr(similarity, how)(x, x) > 1.0
+        grid = similarity.compare_grid({"a": x, "b": x[:, ::-1]}, how="cka")
+        assert float(grid.max()) <= 1.0 and float(similarity.representation_change(x, x)["cka"]) <= 1.0
     assert beyond, "the measures themselves round, or this says nothing"
 
 
