@@ -115,7 +115,7 @@ def representation_change(before: Any, after: Any, n_components: int = 5) -> xr.
     return xr.Dataset(
         {
             "relative_norm": float(torch.linalg.norm(b - a) / torch.linalg.norm(a)),
-            "cka": min(cka(x, y), 1.0),
+            "cka": cka(x, y),
             "procrustes": procrustes(x, y),
             "rotation": ("component", _angles(axes[0], axes[1])),
             "alignment": kernel_alignment(_gram(x.raw), _gram(y.raw), center=False),

@@ -47,7 +47,7 @@ def cka(X: Any, Y: Any, *, device: Any = None) -> float:
     1.0
     """
     x, y = spaces(X, Y, device)
-    return float(cross_power(x, y) / (x.self_power * y.self_power).sqrt())
+    return min(float(cross_power(x, y) / (x.self_power * y.self_power).sqrt()), 1.0)  # rounding stays in the range
 
 
 def cka_null(X: Space, Y: Space, orders: np.ndarray) -> np.ndarray:

@@ -129,9 +129,10 @@ class Space:
     def _standard(self) -> Tensor:
         flat = np.flatnonzero(is_constant(self.raw.cpu().numpy()))
         if len(flat):
+            first = ", ".join(map(str, flat[:10])) + (", ..." if len(flat) > 10 else "")
             raise DegenerateDataError(
-                f"{self.name}: {len(flat)} of {self.width} units are constant (first at {flat[0]}), so they have no "
-                "correlation with any other. Leave them out before matching units."
+                f"{self.name}: {len(flat)} of {self.width} units are constant ({first}), so they have no correlation "
+                "with any other. Leave them out before matching units: keep those whose values.std(axis=0) is above 0."
             )
         return self.centred / torch.linalg.vector_norm(self.centred, dim=0)
 
