@@ -80,7 +80,7 @@ def study(tmp_path):
 
 def start(*words, cwd, before=None, **environment):
     return subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-m", "neurodecode.cli", *map(str, words)],
+        [sys.executable, "-W", "ignore", "-m", "neurodecode", *map(str, words)],
         cwd=cwd, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         env={**os.environ, "OMP_NUM_THREADS": "1", **environment}, preexec_fn=before or hear_ctrl_c,
     )  # fmt: skip

@@ -41,8 +41,8 @@ class Training:
     clip : largest norm of the gradient; None: as it comes.
     dropout : share of hidden numbers set to 0 in training.
     validation : share of the training samples that are held back to choose the epoch; 0: the last epoch is taken.
-    validation_by : sample coordinate that is never torn apart by that split. ``"stimulus"`` where there is one, and of a
-        series whole runs or stretches with a gap around them; another that is not there raises.
+    validation_by : sample coordinate that is never torn apart by that split. ``"stimulus"`` where there is one, and of
+        a series whole runs or stretches with a gap around them; another that is not there raises.
     patience : epochs without a better validation score after which fitting stops; None: all epochs are run.
     device : torch device, such as ``"cuda"``; None: the CPU. One that is not there raises.
     checkpoint : file written after each epoch, whole or not at all; a fit that was stopped goes on from it to the same

@@ -78,7 +78,8 @@ def cross_validate(
     pool : ``"folds"``: the score is the mean over folds; ``"predictions"``: it is computed once over all held-out
         predictions. The two differ; ``score_fold`` is always there.
     permutations : number of permuted data sets, 0 for none.
-    random_state : seed of the permutations; None draws one and records it.
+    random_state : seed of the permutations, and of an estimator that draws and has none of its own; None draws one
+        for permutations and records it.
     ceiling : noise ceiling per unit on the scale of the score, e.g. from ``repeat_ceiling``.
     assume_aligned : accept arrays whose sample labels cannot be compared or differ; recorded.
     allow_overlap : reason to accept the same stimulus, run or subject in training and test; recorded.
@@ -123,6 +124,8 @@ def cross_validate(
     row = resolve_score(score, _check_estimator(est))
     block = None if target_block is None else whole(target_block, "target_block", least=1)
     keep_predictions = _check_options(pool, permutations, keep)
+    seed = _seed(random_state, store, int(permutations) > 0)
+    est = est if seed is None else seeded(est, seed)
     data = pair(
         X, Y, classifier=row.needs in ("labels", "decision"), assume_aligned=assume_aligned, nan_policy=nan_policy
     )
@@ -135,7 +138,6 @@ def cross_validate(
     over, closed = answers_over(est), can_permute_labels(est, data)
     row_units = _places(X, row, over) or row_units
     problem = Problem(est, data, tuple(folds), row, pool, sets, can_stack(est, data), over, closed)
-    seed = _seed(random_state, store, int(permutations) > 0)
     orders, drawn = _permutations(problem, X, Y, blocks, permute, int(permutations), seed)
     todo, folds_hash = pieces(problem, orders, block), _folds_hash(problem)
     job: dict[str, Any] = {}
@@ -256,6 +258,22 @@ def _seed(random_state: Any, store: str | Path | None, needed: bool) -> int | No
         if theirs is not None and theirs.get("random_state") is not None:
             return int(theirs["random_state"])
     return int(check_random_state(random_state).integers(0, 2**31 - 1))
+
+
+def seeded(est: Any, seed: int) -> Any:
+    """The estimator, or a copy in which every ``random_state`` that is None is the seed: all fits draw the same.
+
+    Examples
+    --------
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> seeded(LogisticRegression(), 3).random_state, seeded(LogisticRegression(random_state=1), 3).random_state
+    (3, 1)
+    """
+    from sklearn.base import clone
+
+    given = est.get_params()
+    none = [key for key, value in given.items() if key.split("__")[-1] == "random_state" and value is None]
+    return clone(est).set_params(**dict.fromkeys(none, seed)) if none else est
 
 
 def _row_sets(data: Pair, score: Score, by: str | None) -> tuple[list[np.ndarray], dict[str, Any]]:

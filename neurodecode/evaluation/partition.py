@@ -16,7 +16,7 @@ from ..compute.random import check_random_state
 from ..compute.scores import is_constant
 from ..exceptions import AlignmentError, DegenerateDataError, NeurodecodeWarning
 from ..representation import plain
-from .crossval import cross_validate
+from .crossval import cross_validate, seeded
 from .leakage import check_neighbours
 from .pairing import pair
 from .splits import resolve_splits
@@ -127,7 +127,7 @@ def partition_variance(
         raise DegenerateDataError(
             f"there is one band only ({names[0]}), and nothing to share; by= must name two or more."
         )
-    est = _seeded(est, random_state)
+    est = seeded(clone(est), int(check_random_state(random_state).integers(2**31 - 1)))
     _check(est)
     aligned = bool(options.get("assume_aligned", False))
     data = pair(X, Y, classifier=False, assume_aligned=aligned)
@@ -223,14 +223,6 @@ def _check(est: Any) -> None:
             f"{type(_last(est)).__name__} does not say what each band predicts. Pass BandedRidge(by=...), "
             "StackedRegression(by=...), or a pipeline that ends in one."
         )
-
-
-def _seeded(est: Any, random_state: Any) -> Any:
-    """A copy in which every ``random_state`` that is None is one seed, so that all fits draw the same."""
-    est = clone(est)
-    seed = int(check_random_state(random_state).integers(2**31 - 1))
-    open_ = [key for key, value in est.get_params().items() if key.split("__")[-1] == "random_state" and value is None]
-    return est.set_params(**dict.fromkeys(open_, seed)) if open_ else est
 
 
 def _for_features(est: Any, kept: np.ndarray) -> Any:

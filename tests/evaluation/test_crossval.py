@@ -9,7 +9,8 @@ import pytest
 import xarray as xr
 from references import evaluation as slow
 from sklearn import linear_model
-from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.base import BaseEstimator, RegressorMixin, clone
+from sklearn.ensemble import RandomForestRegressor
 from sklearn.feature_selection import SelectKBest, f_classif
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
@@ -469,6 +470,18 @@ class TestRecord:
             Ridge(alphas=1.0), X, Y, RUNS, score="r", permutations=19, random_state=drawn.attrs["random_state"]
         )
         np.testing.assert_array_equal(drawn["null"], again["null"])
+
+    def test_the_seed_reaches_an_estimator_that_draws(self, world):
+        X, Y = world
+        draws = make_pipeline(Labelled(StandardScaler()), RandomForestRegressor(n_estimators=3, max_depth=2))
+        found = [cross_validate(draws, X, Y, RUNS, score="r", random_state=seed) for seed in (5, 5, 6)]
+        np.testing.assert_array_equal(found[0]["score_fold"], found[1]["score_fold"])
+        assert (found[0]["score_fold"] != found[2]["score_fold"]).any()
+        assert found[0].attrs["random_state"] == 5 and "random_state=5" in found[0].attrs["estimator"]
+        assert draws[-1].random_state is None
+        own = clone(draws).set_params(randomforestregressor__random_state=8)
+        kept = [cross_validate(own, X, Y, RUNS, score="r", random_state=seed) for seed in (5, 6)]
+        np.testing.assert_array_equal(kept[0]["score_fold"], kept[1]["score_fold"])
 
     def test_geometry_travels(self, worlds):
         affine = np.diag([3.0, 3.0, 3.0, 1.0]).tolist()
