@@ -180,7 +180,8 @@ class LeftOut:
     J is the jackknife. Of what each of n does alone it counts all once; of what two do together, which is in the score
     of a pair, it counts all twice: for a mean over pairs, v_1 the variance of what one does to its pairs and v_2 of
     what a pair does alone, it expects ``4 v_1 / n + 4 v_2 / (n (n - 2))`` where T varies by
-    ``4 v_1 / n + 2 v_2 / (n (n - 1))``. B expects the difference, so ``J - B`` is the variance.
+    ``4 v_1 / n + 2 v_2 / (n (n - 1))``. B expects the difference, so ``J - B`` is the variance
+    (:func:`neurodecode.similarity.inference.reference`).
 
     Attributes
     ----------
@@ -221,22 +222,6 @@ class LeftOut:
         known = self.second[np.isfinite(self.second[:, np.isfinite(self.moves).all(axis=0)]).all(axis=1)]
         return 0.5 * (n - 3.0) / (n - 2.0) * known.T @ known / max(len(known), 1)
 
-    def variance(self, lost: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        r"""(rows,) variances, and their degrees of freedom.
-
-        What one does alone is not below 0, so J - B is at least J / 2. J has n - 1 degrees of freedom and B many more,
-        so J - B has ``(n - 1)((J - B) / J)^2``, in which 1 / J is too large by (n - 1) / (n - 3) on average. This where
-        ``lost`` (rows,) is True, elsewhere n - 1.
-
-        Source: Satterthwaite 1946, Biometrics Bulletin 2; Gaylor and Hopper 1969, Technometrics 11 (differences).
-        """
-        n = len(self.moves)
-        whole, twice = np.diagonal(self.jackknife), np.diagonal(self.pairs)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            share = np.where(whole > 0, np.minimum(twice / whole, 0.5), 0.0)
-        kept = 1.0 - lost * share * max(n - 3.0, 0.0) / (n - 1.0)
-        return whole * (1.0 - share), (n - 1.0) * kept**2
-
 
 @dataclass(frozen=True)
 class Spread:
@@ -256,31 +241,6 @@ class Spread:
         """Of both, what is over new subjects, new stimuli, or both."""
         people, stimuli = over != "stimulus", over != "subject"
         return replace(self, subjects=self.subjects if people else None, stimuli=self.stimuli if stimuli else None)
-
-    def of(self, contrasts: np.ndarray, rows: np.ndarray, ceiling: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(q,) variance and degrees of freedom of contrasts (q, kept) between the rows at the positions ``rows``.
-
-        ``ceiling`` (q,): whether a contrast holds the ceiling. What is below it varies more where it is more, so that
-        large ratios come with variances that are not too small, and no degrees of freedom are taken off; nor are they
-        for people, of whom there are few, and each pair of whom is in the ceiling.
-        """
-        found = []
-        if self.subjects is not None:
-            found.append(self.subjects.turned(contrasts, rows).variance(np.zeros(len(contrasts))))
-        if self.stimuli is not None:
-            found.append(self.stimuli.turned(contrasts, rows).variance(~ceiling))
-        total, freedom = found[0]
-        if self.subjects is not None and self.stimuli is not None:
-            (subject, few), (stimulus, many) = found
-            shared = np.einsum("qi,ij,qj->q", contrasts, self.shared[np.ix_(rows, rows)], contrasts)
-            # The sum is at least the larger one, but the larger of two estimates is too large where both are noise.
-            total = np.maximum(subject + stimulus - shared, np.minimum(subject, stimulus))
-            # Satterthwaite: degrees of freedom of a sum of two variances, not below those of the smaller sample.
-            below = subject**2 / few + stimulus**2 / many
-            with np.errstate(invalid="ignore", divide="ignore"):
-                freedom = np.where(below > 0, total**2 / below, 1.0)
-            freedom = np.maximum(freedom, min(len(self.subjects.moves), len(self.stimuli.moves)) - 1.0)
-        return total, freedom
 
 
 def spread(problem: Problem, over: str) -> Spread:
