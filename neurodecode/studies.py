@@ -46,7 +46,8 @@ class Study:
     """What ``study.toml`` says of a study.
 
     ``figures`` maps the name of a figure to its published value and tolerance; ``dataset`` is the
-    name of a recipe in ``datasets/``, None when the study makes its own data.
+    name of a recipe in ``datasets/``, None when the study makes its own data. ``least`` maps a setting to the smallest
+    number that the study can do with.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Study:
     also: tuple[str, ...] = ()
     figures: dict[str, dict[str, float]] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
+    least: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -136,6 +138,7 @@ def read_study(folder: str | Path) -> Study:
         also=tuple(said.get("also", ())),
         figures=figures,
         settings=dict(said.get("settings", {})),
+        least=dict(said.get("least", {})),
     )
 
 
@@ -411,10 +414,10 @@ def _checked_settings(study: Study, given: dict[str, Any]) -> dict[str, Any]:
                 f"setting {name}={_as_text(value)} of study {study.name!r} is {given_kind}; it must be {kind}, "
                 f"such as its usual {_as_text(usual)}"
             )
-        if "permutations" in name and isinstance(usual, int) and usual > 0 and value < 1:
+        if name in study.least and value < study.least[name]:
             raise ValueError(
-                f"setting {name}={_as_text(value)} of study {study.name!r}: expected 1 or more, such as its usual "
-                f"{_as_text(usual)}; what the study reports of chance comes from them"
+                f"setting {name}={_as_text(value)} of study {study.name!r}: expected {_as_text(study.least[name])} or "
+                f"more, such as its usual {_as_text(usual)}"
             )
     return {**study.settings, **given}
 

@@ -373,9 +373,9 @@ def test_what_a_study_cannot_do_is_said_with_the_settings_it_was_given(study, tm
     assert code == 1 and "KeyError: 'mine'" in err
     assert "The study was run with name=mine in the place of its usual settings." in err
     toml = (study / "study.toml").read_text()
-    (study / "study.toml").write_text(toml.replace("[settings]", "[settings]\npermutations = 99"))
-    code, _, err = here("run", study, "--set", "permutations=0", "--out", tmp_path / "out")
-    assert code == 1 and "permutations=0 of study 'small study': expected 1 or more, such as its usual 99" in err
+    (study / "study.toml").write_text(toml.replace("[settings]", "[least]\ndraws = 1\n[settings]\ndraws = 99"))
+    code, _, err = here("run", study, "--set", "draws=0", "--out", tmp_path / "out")
+    assert code == 1 and "draws=0 of study 'small study': expected 1 or more, such as its usual 99" in err
 
 
 def test_two_runs_into_one_folder_at_once_do_the_same(study, tmp_path):

@@ -134,7 +134,7 @@ class KernelRidge(MultiOutputMixin, RegressorMixin, BaseEstimator):
             raise ValueError(f"gamma={self.gamma!r}: expected a finite number above 0, or None.")
         self.mean_ = x.mean(0, dtype=np.float64) if self.kernel in ("linear", "rbf") else np.zeros(x.shape[1])
         self.X_fit_ = x
-        kernel = self._kernel(x)
+        kernel = self._kernel(x, own=True)
         sound = np.isfinite(kernel).all()
         if not sound or not np.allclose(kernel, kernel.T, rtol=1e-5, atol=1e-6 * np.abs(kernel).max()):
             raise DegenerateDataError(
@@ -187,8 +187,8 @@ class KernelRidge(MultiOutputMixin, RegressorMixin, BaseEstimator):
             fitted[..., masked] = np.nan
         self.kernel_means_, self.kernel_mean_ = kernel.mean(0).cpu().numpy(), float(kernel.mean())
 
-    def _kernel(self, x: np.ndarray) -> np.ndarray:
-        """Of ``x`` with the training samples, in float64."""
+    def _kernel(self, x: np.ndarray, own: bool = False) -> np.ndarray:
+        """Of ``x`` with the training samples, in float64; ``own``: in fit, where they are the same."""
         if callable(self.kernel):
             one, two = x.astype(np.float64), self.X_fit_.astype(np.float64)
             found = np.asarray(self.kernel(one, two), dtype=np.float64)
@@ -196,7 +196,7 @@ class KernelRidge(MultiOutputMixin, RegressorMixin, BaseEstimator):
                 raise DegenerateDataError(f"the kernel gave {found.shape}; expected {(len(one), len(two))}.")
             return found
         one = x - self.mean_
-        two = one if x is self.X_fit_ else self.X_fit_ - self.mean_
+        two = one if own else self.X_fit_ - self.mean_
         return np.asarray(KERNELS[self.kernel](one, two, self.gamma_))
 
     def predict(self, X: Any) -> Any:

@@ -15,7 +15,7 @@ ROOMS = {
     "representation": 1, "compute": 1,
     "sources": 2, "linear": 2, "attention": 2, "concepts": 2, "similarity": 2, "circuits": 2,
     "connectivity": 2, "pretraining": 2, "generation": 2,
-    "evaluation": 3, "reporting": 4, "studies": 5, "cli": 6,
+    "evaluation": 3, "reporting": 4, "studies": 5, "cli": 6, "__main__": 7,
 }  # fmt: skip
 ALSO = {(room, "linear") for room, floor in ROOMS.items() if floor == 2 and room != "sources"}
 ALSO |= {("generation", "attention"), ("generation", "concepts"), ("studies", "_shipped_paths")}
