@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from scipy.linalg.blas import dsyrk
 from torch import Tensor
 
 from .batching import batches
@@ -22,6 +23,7 @@ EPS = torch.finfo(torch.float64).eps
 STEEP = 1e-8  # smallest eigenvalue of a moment matrix, relative to the largest, that the short way may resolve
 ROUNDING = 1e-12  # eigenvalues of summed moments below this share of the largest are not told from 0
 HELD = 1 << 24  # entries of stacked matrices that are held at once
+AT_ONCE = 512  # rows of a product that is summed
 
 
 def centre(x: Tensor) -> Tensor:
@@ -32,16 +34,10 @@ def centre(x: Tensor) -> Tensor:
     >>> centre(torch.tensor([[1.0], [3.0]])).tolist()
     [[-1.0], [1.0]]
     """
-    if x.requires_grad:
+    if x.requires_grad or x.device.type != "cpu" or x.dtype != torch.float64:
         return x - x.mean(-2, keepdim=True)
-    return torch.sub(x, x.mean(-2, keepdim=True), out=_room(x.shape, x))
-
-
-def _room(shape: Sequence[int], like: Tensor) -> Tensor:
-    """New memory; on the CPU from NumPy, which asks the system for large pages, and those are filled faster."""
-    if like.device.type != "cpu" or like.dtype != torch.float64:
-        return like.new_empty(shape)
-    return torch.from_numpy(np.empty(tuple(shape)))
+    # NumPy asks the system for large pages, which are filled faster.
+    return torch.sub(x, x.mean(-2, keepdim=True), out=torch.from_numpy(np.empty(tuple(x.shape))))
 
 
 def square(x: Tensor) -> Tensor:
@@ -119,34 +115,32 @@ def cross_power(x: Tensor, y: Tensor) -> Tensor:
     return (square(x.T) * square(y.T)).sum()
 
 
-def side_by_side(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """Both sets of rows less their means, as views of one array, so that one product has all that they share.
-
-    Examples
-    --------
-    >>> one, two = side_by_side(torch.tensor([[1.0], [3.0]]), torch.tensor([[0.0, 0.0], [2.0, 4.0]]))
-    >>> one.tolist(), two.tolist()
-    ([[-1.0], [1.0]], [[-1.0, -2.0], [1.0, 2.0]])
-    """
-    p = x.shape[1]
-    both = _room((len(x), p + y.shape[1]), x)
-    parts = both[:, :p], both[:, p:]
-    for part, rows in zip(parts, (x, y)):
-        torch.sub(rows, rows.mean(0), out=part)
-    return parts
-
-
 def powers(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """``||x'y||_F^2``, ``||x'x||_F^2`` and ``||y'y||_F^2`` of what :func:`side_by_side` gave, from one product.
+    """``||x'y||_F^2``, ``||x'x||_F^2`` and ``||y'y||_F^2`` of two sets of rows less their means, from one product.
+
+    On the CPU through the BLAS routine that computes one triangle, over blocks of rows: no array of the size of the
+    rows is made.
 
     Examples
     --------
-    >>> [float(power) for power in powers(*side_by_side(torch.tensor([[1.0], [3.0]]), torch.tensor([[0.0], [4.0]])))]
+    >>> [float(power) for power in powers(torch.tensor([[1.0], [3.0]]), torch.tensor([[0.0], [4.0]]))]
     [16.0, 4.0, 64.0]
     """
-    p, q = x.shape[1], y.shape[1]
-    product = square(x.as_strided((len(x), p + q), x.stride()))
-    return power_of(product[:p, p:]), power_of(product[:p, :p]), power_of(product[p:, p:])
+    p, means = x.shape[1], (x.mean(0), y.mean(0))
+    if x.device.type != "cpu":
+        both = torch.cat([x - means[0], y - means[1]], 1)
+        product = both.T @ both
+        return power_of(product[:p, p:]), power_of(product[:p, :p]), power_of(product[p:, p:])
+    total = np.zeros((p + y.shape[1],) * 2, order="F")
+    room = np.empty((min(len(x), AT_ONCE), len(total)))
+    for rows in batches(len(x), AT_ONCE):
+        block = room[: rows.stop - rows.start]
+        for part, side, mean in zip((block[:, :p], block[:, p:]), (x, y), means):
+            np.subtract(side[rows].numpy(), mean.numpy(), out=part)
+        total = dsyrk(1.0, block.T, beta=1.0, c=total, overwrite_c=True)
+    half = torch.from_numpy(total.T)  # on and below the diagonal
+    own = [2 * power_of(part) - part.diagonal().square().sum() for part in (half[:p, :p], half[p:, p:])]
+    return power_of(half[p:, :p]), own[0], own[1]
 
 
 def power_of(m: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..compute.alignment import inner_products, power_of, powers, side_by_side, through_samples, unbiased
+from ..compute.alignment import inner_products, power_of, powers, through_samples, unbiased
 from ..exceptions import DegenerateDataError
 from .crossed import Cross, spaces
 from .spaces import Space
@@ -155,9 +155,7 @@ def rv_null(X: Space, Y: Space, orders: np.ndarray, *, modified: bool = False) -
 def cross_power(x: Space, y: Space) -> Tensor:
     """``||X'Y||_F^2`` of the centred rows, through features or samples, with what is already there."""
     if not x._kept and not y._kept and x is not y and x.width + y.width <= x.n:
-        for side, rows in zip((x, y), side_by_side(x.raw, y.raw)):
-            side.learn("centred", rows)
-        shared, *own = powers(x.centred, y.centred)
+        shared, *own = powers(x.raw, y.raw)
         for side, power in zip((x, y), own):
             side.learn("self power", power)
         return shared
