@@ -78,8 +78,7 @@ def cross_validate(
     pool : ``"folds"``: the score is the mean over folds; ``"predictions"``: it is computed once over all held-out
         predictions. The two differ; ``score_fold`` is always there.
     permutations : number of permuted data sets, 0 for none.
-    random_state : seed of the permutations, and of an estimator that draws and has none of its own; None draws one
-        for permutations and records it.
+    random_state : seed of permutations and of an estimator that has none; None draws and records one to permute.
     ceiling : noise ceiling per unit on the scale of the score, e.g. from ``repeat_ceiling``.
     assume_aligned : accept arrays whose sample labels cannot be compared or differ; recorded.
     allow_overlap : reason to accept the same stimulus, run or subject in training and test; recorded.
@@ -140,15 +139,12 @@ def cross_validate(
     problem = Problem(est, data, tuple(folds), row, pool, sets, can_stack(est, data), over, closed)
     orders, drawn = _permutations(problem, X, Y, blocks, permute, int(permutations), seed)
     todo, folds_hash = pieces(problem, orders, block), _folds_hash(problem)
-    job: dict[str, Any] = {}
+    said = (folds_hash, text, seed, orders, by, nan_policy, assume_aligned)
     with _digests(X, Y) as digests:
-        if store is not None:
-            job = _job(problem, digests(), folds_hash, text, seed, orders, by, nan_policy, assume_aligned)
+        job = {} if store is None else _job(problem, digests(), *said)
         found, resumed = work(problem, todo, job, store, client)
         hashes = digests()
-    for note in [*drawn.pop("notes"), *merged([note for one in found.values() for note in one["notes"]])]:
-        warnings.warn(note, NeurodecodeWarning, stacklevel=2)
-        notes.append(note)
+    notes += _told([*drawn.pop("notes"), *merged([note for one in found.values() for note in one["notes"]])])
     attrs = {
         **drawn, "question": question, "score": row.name, "pool": pool, "estimator": estimator_text(est),
         "random_state": seed, "splits": text, "folds_hash": folds_hash,
@@ -157,6 +153,13 @@ def cross_validate(
         "data_card": data_card, "pieces": {"total": len(todo), "resumed": resumed},
     }  # fmt: skip
     return assemble(problem, todo, found, X, Y, ceiling, chance, row_units, keep_predictions, attrs)
+
+
+def _told(notes: list[str]) -> list[str]:
+    """The notes, each of which has been said as a warning to who called the caller."""
+    for note in notes:
+        warnings.warn(note, NeurodecodeWarning, stacklevel=3)
+    return notes
 
 
 def merged(notes: list[str]) -> list[str]:

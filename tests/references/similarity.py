@@ -7,6 +7,11 @@ import numpy as np
 # Geometric measures of two sets of rows.
 
 
+def orthonormal(p: int, seed: int = 0) -> np.ndarray:
+    """(p, p) drawn matrix of perpendicular unit columns."""
+    return np.linalg.qr(np.random.default_rng(seed).normal(size=(p, p)))[0]
+
+
 def centring(n):
     """I - 11'/n."""
     return np.eye(n) - np.ones((n, n)) / n

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from references.similarity import slow_cone_power, slow_separable_share
+from references.similarity import orthonormal, slow_cone_power, slow_separable_share
 
 from neurodecode.exceptions import AlignmentError, DegenerateDataError, NeurodecodeWarning
 from neurodecode.representation import as_representation
 from neurodecode.similarity import geometry, manifold_capacity
 from neurodecode.similarity.capacity import cone_power
-
-
-def orthonormal(p, seed=0):
-    return np.linalg.qr(np.random.default_rng(seed).normal(size=(p, p)))[0]
 
 
 def clouds(k=6, m=4, p=40, spread=0.5, seed=0):

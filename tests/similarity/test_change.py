@@ -9,6 +9,7 @@ import pytest
 import torch
 import xarray as xr
 from references.similarity import (
+    orthonormal,
     slow_procrustes,
     slow_ranks,
     slow_tangent_kernel,
@@ -24,10 +25,6 @@ from neurodecode.similarity import (
     tangent_change,
     tangent_kernel,
 )
-
-
-def orthonormal(p, seed=0):
-    return np.linalg.qr(np.random.default_rng(seed).normal(size=(p, p)))[0]
 
 
 class TestChange:

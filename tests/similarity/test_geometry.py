@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from references.similarity import (
+    orthonormal,
     slow_dirichlet,
     slow_explained,
     slow_fisher,
@@ -29,10 +30,6 @@ from neurodecode.similarity import (
     variance_explained,
 )
 from neurodecode.similarity.spaces import fold_of
-
-
-def orthonormal(p, seed=0):
-    return np.linalg.qr(np.random.default_rng(seed).normal(size=(p, p)))[0]
 
 
 def blobs(n=120, p=20, k=4, apart=3.0, seed=0):
